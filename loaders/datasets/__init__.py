@@ -1,0 +1,1 @@
+"""Catalogue of published datasets: one file each, a data sheet with facts a test can check."""

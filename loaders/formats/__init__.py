@@ -1,0 +1,1 @@
+"""Catalogue of file formats a laboratory's own recordings come in."""

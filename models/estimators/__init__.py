@@ -1,0 +1,1 @@
+"""Catalogue of estimators: scikit-learn faces of models."""

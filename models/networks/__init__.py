@@ -1,0 +1,1 @@
+"""Catalogue of networks: plain ``nn.Module``s built from a ``DataSpec``."""

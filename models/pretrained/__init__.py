@@ -1,0 +1,1 @@
+"""Catalogue of checkpoints that ship inside the package, one folder each."""

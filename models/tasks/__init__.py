@@ -1,0 +1,1 @@
+"""Catalogue of tasks: Lightning modules, each one thing that can be learned."""

@@ -1,0 +1,1 @@
+"""Catalogue of analyses: pure functions of arrays, recordings and saved results."""

@@ -1,0 +1,1 @@
+"""From windows to tensors: the first place torch appears."""

@@ -1,0 +1,64 @@
+"""Catalogue folders: the file name is the entry's name, adding a file edits nothing else."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import pkgutil
+from typing import Any
+
+from neurodata.checks import suggest
+from neurodata.errors import NeurodataError
+
+CATALOGUES = {
+    "loaders": "neurodata.loaders.datasets",
+    "formats": "neurodata.loaders.formats",
+    "networks": "neurodata.models.networks",
+    "tasks": "neurodata.models.tasks",
+    "estimators": "neurodata.models.estimators",
+    "metrics": "neurodata.metrics",
+    "analyses": "neurodata.analyses",
+    "pretrained": "neurodata.models.pretrained",
+}
+"""Kind of entry → the package whose files are the entries."""
+
+
+def list_entries(kind: str) -> list[str]:
+    """Return the names of all entries of a kind, sorted; nothing is imported but the (empty) package itself."""
+    package = CATALOGUES[kind]
+    spec = importlib.util.find_spec(package)
+    assert spec is not None
+    found = pkgutil.iter_modules(spec.submodule_search_locations)
+    return sorted(info.name for info in found if not info.name.startswith("_"))
+
+
+def read_entry(kind: str, name: str) -> Any:
+    """Return the entry ``name``: the function or class of its file that carries the file's name.
+
+    ``metrics/macro_f1.py`` holds the function ``macro_f1``; ``networks/gru.py`` the class ``GRU``: case and
+    underscores aside the two names are the same.
+
+    Raises
+    ------
+    NeurodataError
+        If there is no such file (names the closest one and the file to create), or if it holds no such object.
+    """
+    if name not in list_entries(kind):
+        package = CATALOGUES[kind].removeprefix("neurodata.")
+        folder = package.replace(".", "/") if package.startswith(("loaders", "models")) else f"neurodata/{package}"
+        raise NeurodataError(
+            f"no {kind.removesuffix('s')} {name!r}{suggest(name, list_entries(kind))} "
+            f"To add one, create {folder}/{name}.py"
+        )
+    module = importlib.import_module(f"{CATALOGUES[kind]}.{name}")
+    wanted = name.replace("_", "").lower()
+    for attribute, value in vars(module).items():
+        if attribute.replace("_", "").lower() == wanted and getattr(value, "__module__", None) == module.__name__:
+            return value
+    raise NeurodataError(f"{module.__name__} holds no function or class called {name!r} (case and '_' aside)")
+
+
+def summary(kind: str, name: str) -> str:
+    """Return the first line of an entry's docstring."""
+    text = (read_entry(kind, name).__doc__ or "").strip()
+    return text.splitlines()[0] if text else ""

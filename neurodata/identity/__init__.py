@@ -1,0 +1,1 @@
+"""Who a channel is, across recordings."""

@@ -1,0 +1,1 @@
+"""Catalogue of scores: ``name.py`` holds ``name(truth, prediction) -> float``."""

@@ -1,0 +1,1 @@
+"""One recording in memory: the schema."""

@@ -1,0 +1,197 @@
+"""One session of one subject on one clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+import numpy as np
+import xarray as xr
+from xarray.backends.common import BackendArray
+from xarray.core import indexing
+
+from neurodata import names
+from neurodata.checks import check_option
+from neurodata.recording.timed import TimeIndex
+
+T = TypeVar("T")
+
+
+class Members(Mapping[str, T]):
+    """Named members of a recording; each access makes a fresh view, so nothing can be edited in place."""
+
+    def __init__(self, what: str, members: Mapping[str, T], view: Callable[[T], T]) -> None:
+        self._what, self._members, self._view = what, dict(members), view
+
+    def __getitem__(self, name: str) -> T:
+        if name not in self._members:
+            check_option(self._what, name, self._members)
+        return self._view(self._members[name])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._members
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._members)
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def __repr__(self) -> str:
+        return f"{self._what}s: {', '.join(self._members) or 'none'}"
+
+
+class _PhysicalArray(BackendArray):
+    """Integers as physical float32, ``integer * scale_factor + add_offset``, computed where they are read."""
+
+    def __init__(self, integers: xr.Variable, scale: Any, offset: Any) -> None:
+        self.integers, self.shape, self.dtype = integers, integers.shape, np.dtype(np.float32)
+        self.scale = np.broadcast_to(np.asarray(scale, np.float64), integers.shape[1:])
+        self.offset = np.broadcast_to(np.asarray(offset, np.float64), integers.shape[1:])
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
+        return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.OUTER, self._read)
+
+    def _read(self, key: tuple[Any, ...]) -> np.ndarray[Any, np.dtype[np.float32]]:
+        values = np.asarray(self.integers[key].values, np.float64)
+        return np.asarray(values * self.scale[key[1:]] + self.offset[key[1:]], dtype=np.float32)
+
+
+def physical(signal: xr.DataArray) -> xr.DataArray:
+    """Return an integer signal in its physical units as (lazy) float32; a float signal is returned as it is."""
+    if signal.dtype.kind not in "iu":
+        return signal
+
+    def factor(name: str, default: float) -> Any:
+        return signal.coords[name].values if name in signal.coords else signal.attrs.get(name, default)
+
+    scale, offset = factor(names.SCALE_FACTOR, 1.0), factor(names.ADD_OFFSET, 0.0)
+    lazy = indexing.LazilyIndexedArray(_PhysicalArray(signal.variable, scale, offset))
+    decoded = signal.copy(data=lazy)
+    for name in (names.SCALE_FACTOR, names.ADD_OFFSET):
+        decoded.attrs.pop(name, None)
+    return decoded.drop_vars([name for name in (names.SCALE_FACTOR, names.ADD_OFFSET) if name in decoded.coords])
+
+
+def _view(member: Any) -> Any:
+    return member.copy(deep=False)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Recording:
+    """One session of one subject on one clock, in memory or opened lazily from a store.
+
+    Time is in seconds from the session's start, float64; every stretch is half-open ``[start, stop)``. Raw values are
+    kept: filtering, resampling and scaling happen when windows are made. `neurodata.recording.validate.validate`
+    checks the whole schema; the constructor checks nothing, so that every breach can be listed at once.
+
+    Parameters
+    ----------
+    metadata
+        Dataset, recording id, subject, device, licence, sources … (see `neurodata.recording.metadata.Metadata`).
+    signals
+        Name → ``(time, channel)``; made by `make_signal`. Behaviour and stimuli that are sampled are signals too.
+    events
+        Name → table with ``time``; made by `make_events`. Spikes are events with a ``unit``.
+    intervals
+        Name → table with ``start`` and ``stop``; made by `make_intervals`.
+    units
+        Table that the ``unit`` of events points into; made by `make_units`.
+    decode
+        Whether ``signals[…]`` gives integers as physical float32 (the default) or as they are stored.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodata.recording.timed import make_signal
+    >>> calcium = make_signal(np.zeros((30, 2)), channel_id=["a", "b"], units="dF/F", rate_hz=3.0)
+    >>> recording = Recording({"recording_id": "mine/first"}, {"calcium": calcium})
+    >>> recording.signals["calcium"].sel(time=slice(1, 2)).sizes["time"]
+    3
+    """
+
+    metadata: Mapping[str, Any]
+    signals: Mapping[str, xr.DataArray] = field(default_factory=dict)
+    events: Mapping[str, xr.Dataset] = field(default_factory=dict)
+    intervals: Mapping[str, xr.Dataset] = field(default_factory=dict)
+    units: xr.Dataset | None = None
+    decode: bool = True
+
+    def __post_init__(self) -> None:
+        def set_field(name: str, value: Any) -> None:
+            object.__setattr__(self, name, value)
+
+        def signal_view(signal: xr.DataArray) -> xr.DataArray:
+            return physical(signal).copy(deep=False) if self.decode else signal.copy(deep=False)
+
+        named = {name: _current(signal).rename(name) for name, signal in dict(self.signals_stored).items()}
+        set_field("metadata", MappingProxyType(dict(self.metadata)))
+        set_field("signals", Members("signal", named, signal_view))
+        set_field("events", Members("event table", _stored(self.events), _view))
+        set_field("intervals", Members("interval table", _stored(self.intervals), _view))
+
+    @property
+    def signals_stored(self) -> Mapping[str, xr.DataArray]:
+        """Signals as they are stored: integers stay integers."""
+        return _stored(self.signals)
+
+    @property
+    def recording_id(self) -> str:
+        """``dataset/recording``."""
+        return str(self.metadata["recording_id"])
+
+    @property
+    def subject_key(self) -> str:
+        """``dataset/subject``: what may not sit on both sides of a split by subject."""
+        return f"{self.metadata['dataset']}/{self.metadata['subject']['id']}"
+
+    @property
+    def duration_seconds(self) -> float:
+        """End of the last signal's last sample, event or interval, in seconds; signals counted in frames are left out."""
+        ends = [0.0]
+        for signal in self.signals_stored.values():
+            index = signal.xindexes.get(names.TIME)
+            if isinstance(index, TimeIndex) and index.clock.unit == names.SECONDS:
+                ends.append(index.stop)
+            elif index is not None and not isinstance(index, TimeIndex) and signal.sizes[names.TIME]:
+                ends.append(float(signal[names.TIME][-1]))
+        if len(ends) == 1:
+            ends += [float(table[names.TIME].max()) for table in self.events.values() if table.sizes[names.EVENT]]
+            ends += [float(table[names.STOP].max()) for table in self.intervals.values() if table.sizes[names.INTERVAL]]
+        return max(ends)
+
+    def replace(self, **changes: Any) -> Recording:
+        """Return a recording with some fields replaced; this one stays as it is."""
+        fields = {"signals": self.signals_stored, **changes}
+        return replace(self, **fields)
+
+    def __repr__(self) -> str:
+        lines = [f"<Recording {self.metadata.get('recording_id')} · {self.duration_seconds:.1f} s>"]
+        for name, signal in self.signals_stored.items():
+            lines.append(
+                f"  signals/{name}: {signal.sizes[names.TIME]} × {signal.sizes[names.CHANNEL]} {signal.dtype}, "
+                f"{signal.attrs.get(names.UNITS_ATTRIBUTE)}, {signal.attrs.get(names.SAMPLING_RATE, 'irregular')} Hz"
+            )
+        lines += [f"  events/{name}: {table.sizes[names.EVENT]}" for name, table in self.events.items()]
+        lines += [f"  intervals/{name}: {table.sizes[names.INTERVAL]}" for name, table in self.intervals.items()]
+        if self.units is not None:
+            lines.append(f"  units: {self.units.sizes[names.UNIT]}")
+        return "\n".join(lines)
+
+
+def _stored(members: Mapping[str, T]) -> dict[str, T]:
+    return dict(members._members) if isinstance(members, Members) else dict(members)
+
+
+def _current(signal: xr.DataArray) -> xr.DataArray:
+    """The signal with rate and start restated from its index: after a cut its attributes are those of the whole."""
+    index = signal.xindexes.get(names.TIME)
+    signal = signal.copy(deep=False)
+    signal.attrs.pop(names.SAMPLING_RATE, None)
+    signal.attrs.pop(names.START_SECONDS, None)
+    if isinstance(index, TimeIndex) and index.clock.unit == names.SECONDS:
+        signal.attrs[names.SAMPLING_RATE] = index.clock.sampling_rate_hz
+        signal.attrs[names.START_SECONDS] = index.start
+    return signal

@@ -1,0 +1,1 @@
+"""Synthetic recordings with known truth, written in the field's raw formats."""

@@ -1,0 +1,1 @@
+"""Recordings on disk: chunked Zarr v3 groups, store format 1."""

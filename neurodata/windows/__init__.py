@@ -1,0 +1,1 @@
+"""Which stretches of time are learned from and scored; no torch here."""
