@@ -34,7 +34,9 @@ def check_positive(what: str, value: float) -> None:
 def check_exists(what: str, path: Path) -> None:
     """Raise unless ``path`` exists."""
     if not path.exists():
-        raise NeurodataError(f"{what} {str(path)!r} does not exist; check the spelling, paths are relative to {Path.cwd().name!r}")
+        raise NeurodataError(
+            f"{what} {str(path)!r} does not exist; check the spelling, paths are relative to {Path.cwd().name!r}"
+        )
 
 
 def is_safe_part(name: str) -> bool:

@@ -167,6 +167,10 @@ class Recording:
         fields = {"signals": self.signals_stored, **changes}
         return replace(self, **fields)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        parts = (self.signals_stored, _stored(self.events), _stored(self.intervals))
+        return Recording, (dict(self.metadata), *parts, self.units, self.decode)
+
     def __repr__(self) -> str:
         lines = [f"<Recording {self.metadata.get('recording_id')} · {self.duration_seconds:.1f} s>"]
         for name, signal in self.signals_stored.items():

@@ -101,11 +101,7 @@ class Clock:
     def segments(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Return start times (seconds) and first positions of the gapless stretches, each shape ``(segment,)``."""
         firsts = [max(0, math.ceil((first - self.offset) / self.stride)) for first in self.firsts]
-        kept = [
-            first
-            for first, after in zip(firsts, [*firsts[1:], self.size])
-            if first < min(after, self.size)
-        ]
+        kept = [first for first, after in zip(firsts, [*firsts[1:], self.size]) if first < min(after, self.size)]
         positions = np.asarray(kept or [0], dtype=np.int64)
         return self.times(positions), positions
 
@@ -199,7 +195,9 @@ class TimeIndex(RangeIndex):
         wanted = np.asarray(getattr(label, "values", label), dtype=np.float64)
         positions = self.clock.positions(wanted)
         away = np.abs(self.clock.times(positions) - wanted)
-        limit = (np.inf if tolerance is None else tolerance) if method == "nearest" else 1e-9 * np.maximum(1, abs(wanted))
+        limit = (
+            (np.inf if tolerance is None else tolerance) if method == "nearest" else 1e-9 * np.maximum(1, abs(wanted))
+        )
         if self.clock.size == 0 or (away > limit).any():
             raise KeyError(f"no sample was taken at {label}; use method='nearest' or a slice [start, stop)")
         if isinstance(label, (xr.DataArray, xr.Variable)):
@@ -262,7 +260,7 @@ def check_seconds(signal: xr.DataArray) -> None:
 def text_array(values: ArrayLike) -> NDArray[Any]:
     """Return text as a numpy array of fixed-width strings (object and variable-width strings are converted)."""
     array = np.asarray(values)
-    return array.astype(np.str_) if array.dtype.kind in "OTSU" else array
+    return np.array(array.tolist(), dtype=np.str_) if array.dtype.kind in "OTSU" else array
 
 
 def _frozen(values: Any) -> Any:
@@ -367,6 +365,8 @@ def make_events(time: ArrayLike, *, attributes: Mapping[str, Any] | None = None,
     columns
         ``unit`` (row of the units table), ``label``, and any more, each of shape ``(event,)``.
     """
+    if names.UNIT in columns and np.asarray(columns[names.UNIT]).dtype.kind in "iu":
+        columns[names.UNIT] = np.asarray(columns[names.UNIT], np.int32)
     return _make_table(names.EVENT, {names.TIME: np.asarray(time, np.float64), **columns}, attributes or {})
 
 

@@ -149,8 +149,14 @@ def _channel_problems(signal: xr.DataArray) -> Iterator[str]:
         values = confidence.values[~np.isnan(confidence.values)]
         if ((values < 0) | (values > 1)).any():
             yield "label_confidence lies outside 0 … 1"
-    scale = signal.coords[names.SCALE_FACTOR].values if names.SCALE_FACTOR in signal.coords else signal.attrs.get(names.SCALE_FACTOR)
-    if scale is not None and not (np.isfinite(np.asarray(scale, float)).all() and (np.asarray(scale, float) != 0).all()):
+    scale = (
+        signal.coords[names.SCALE_FACTOR].values
+        if names.SCALE_FACTOR in signal.coords
+        else signal.attrs.get(names.SCALE_FACTOR)
+    )
+    if scale is not None and not (
+        np.isfinite(np.asarray(scale, float)).all() and (np.asarray(scale, float) != 0).all()
+    ):
         yield "scale_factor is not a finite number other than 0"
     if scale is not None and signal.dtype.kind == "f":
         yield "scale_factor belongs to integer signals; a float signal is in its physical unit already"
@@ -200,5 +206,3 @@ def _unit_problems(units: xr.Dataset) -> Iterator[str]:
         yield "column 'unit_id' is missing"
     elif len(np.unique(units["unit_id"].values)) != units.sizes[names.UNIT]:
         yield "unit_id is not unique"
-
-
