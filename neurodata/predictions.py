@@ -60,7 +60,8 @@ class Predictions:
         problems = problems or _table_problems(self.table, self.info["kind"], len(self.info["classes"] or ()))
         problems = problems or _recording_problems(self.table, self.info)
         if problems:
-            raise SchemaError(f"predictions of model {self.info.get('model')!r}", problems)
+            name = self.info.get("model") if isinstance(self.info, dict) else None
+            raise SchemaError(f"predictions of model {name!r}", problems)
 
 
 def list_columns(kind: str, n_classes: int = 0) -> list[str]:
@@ -109,13 +110,14 @@ def read_predictions(path: Path | str) -> Predictions:
         raise NeurodataError(
             f"cannot read predictions from {path.name!r}: not a whole parquet file ({error})"
         ) from None
-    info = (table.schema.metadata or {}).get(_METADATA_KEY)
-    if info is None:
+    try:
+        info = json.loads((table.schema.metadata or {})[_METADATA_KEY])
+    except (KeyError, ValueError):
         raise NeurodataError(
-            f"{path.name!r} is a parquet file but not one of predictions: its schema lacks the metadata "
+            f"{path.name!r} is a parquet file but not one of predictions: its schema lacks the JSON metadata "
             f"{_METADATA_KEY.decode()!r}; write it with neurodata.predictions.write_predictions"
-        )
-    return Predictions(table.replace_schema_metadata(None).to_pandas(), json.loads(info))
+        ) from None
+    return Predictions(table.replace_schema_metadata(None).to_pandas(), info)
 
 
 def concat(parts: Sequence[Predictions]) -> Predictions:
@@ -169,7 +171,9 @@ def write_whole(content: bytes, path: Path) -> None:
         raise NeurodataError(f"cannot write {path.name!r} in {str(path.parent)!r}: {error.strerror}") from error
 
 
-def _info_problems(info: dict[str, Any]) -> list[str]:
+def _info_problems(info: Any) -> list[str]:
+    if not isinstance(info, dict):
+        return [f"info: must be a dictionary, got {type(info).__name__}"]
     missing = [key for key in INFO_KEYS if key not in info]
     if missing:
         return [f"info: {key!r} is missing" for key in missing]

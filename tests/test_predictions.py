@@ -123,7 +123,7 @@ def test_files_that_hold_no_predictions_are_refused(tmp_path):
     with pytest.raises(NeurodataError, match=r"'text.parquet': not a whole parquet file"):
         read_predictions(tmp_path / "text.parquet")
     make_table().to_parquet(tmp_path / "other.parquet")
-    with pytest.raises(NeurodataError, match="schema lacks the metadata 'neurodata_predictions'"):
+    with pytest.raises(NeurodataError, match="schema lacks the JSON metadata 'neurodata_predictions'"):
         read_predictions(tmp_path / "other.parquet")
 
 
@@ -167,7 +167,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("neurodata.predictions.os.fsync", full)
-    with pytest.raises(NeurodataError, match="cannot write 'file' in .*: No space left on device"):
+    with pytest.raises(NeurodataError, match=r"cannot write 'file' in .*: No space left on device"):
         write_whole(b"new", tmp_path / "file")
     assert (tmp_path / "file").read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
