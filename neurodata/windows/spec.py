@@ -1,0 +1,84 @@
+"""What a model must know about the data it is built for: a small value passed forward."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from neurodata.checks import check_option, check_positive
+from neurodata.errors import NeurodataError
+
+CLASS, CONTINUOUS, NO_TARGET = "class", "continuous", "none"
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """Shape and meaning of a batch.
+
+    Parameters
+    ----------
+    signal
+        Name of the input signal.
+    rate_hz
+        Samples per second of a window.
+    window_samples
+        Samples in a window.
+    vocabulary
+        Names a channel can have; channel id ``i + 1`` is ``vocabulary[i]``, id 0 a channel of unknown identity.
+    target
+        Name of the decoded intervals or signal, ``""`` where there is none.
+    target_kind
+        ``class`` (one code per sample), ``continuous`` (one vector per sample) or ``none``.
+    classes
+        Names of the classes by code, or of the channels of a continuous target.
+    """
+
+    signal: str
+    rate_hz: float
+    window_samples: int
+    vocabulary: tuple[str, ...]
+    target: str = ""
+    target_kind: str = NO_TARGET
+    classes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_positive("rate_hz", self.rate_hz)
+        check_positive("window_samples", self.window_samples)
+        check_option("target kind", self.target_kind, (CLASS, CONTINUOUS, NO_TARGET))
+
+    @property
+    def n_channel_ids(self) -> int:
+        """Number of channel ids, the unknown one included."""
+        return len(self.vocabulary) + 1
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of classes or of continuous outputs."""
+        return len(self.classes)
+
+    @property
+    def window_seconds(self) -> float:
+        """Length of a window in seconds."""
+        return self.window_samples / self.rate_hz
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as JSON values."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> DataSpec:
+        """Return the spec `to_json` described.
+
+        Raises
+        ------
+        NeurodataError
+            If a field is missing, unknown or of the wrong type.
+        """
+        types = {"signal": str, "rate_hz": (int, float), "window_samples": int, "vocabulary": list, "target": str, "target_kind": str, "classes": list}  # fmt: skip
+        wrong = sorted(set(types) ^ set(fields)) + [
+            key for key in set(types) & set(fields) if not isinstance(fields[key], types[key])
+        ]
+        if wrong:
+            raise NeurodataError(f"a DataSpec has the fields {', '.join(types)}; missing, unknown or wrong: {', '.join(wrong)}")
+        return cls(**{key: tuple(map(str, value)) if isinstance(value, list) else value for key, value in fields.items()})

@@ -1,0 +1,304 @@
+"""Which stretches of which recordings are learned from, chosen on, and scored: and the guard that they stay apart."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from neurodata import names
+from neurodata.checks import check_option, suggest
+from neurodata.errors import LeakageError, NeurodataError
+from neurodata.recording.recording import Recording
+from neurodata.store.manifest import json_digest
+from neurodata.store.store import Store
+
+
+@dataclass(frozen=True, order=True)
+class Stretch:
+    """Part of a recording: ``[start, stop)`` in seconds."""
+
+    recording_id: str
+    start: float
+    stop: float
+
+
+@dataclass(frozen=True)
+class Split:
+    """Stretches for ``train``, ``validation`` and ``test``.
+
+    Parameters
+    ----------
+    parts
+        Part → stretches, in the order of the store.
+    by
+        What was kept apart: ``subject``, ``recording``, ``time`` or ``intervals``.
+    subjects
+        Recording id → subject key; the same animal under two names has one key.
+    contents
+        Recording id → content digest; the same data under two names has one digest.
+    """
+
+    parts: Mapping[str, tuple[Stretch, ...]]
+    by: str
+    subjects: Mapping[str, str] = field(default_factory=dict)
+    contents: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the parts; written into every checkpoint and result."""
+        parts = {part: [[s.recording_id, s.start, s.stop] for s in sorted(found)] for part, found in self.parts.items()}
+        return json_digest({"by": self.by, "parts": parts})
+
+    def recordings(self, part: str) -> list[str]:
+        """Return the ids of a part's recordings, each once, in order."""
+        check_option("part of the split", part, self.parts)
+        return list(dict.fromkeys(stretch.recording_id for stretch in self.parts[part]))
+
+
+@dataclass(frozen=True)
+class SplitRule:
+    """How a store will be split; `apply` makes the `Split`. Made by `split_by`."""
+
+    by: str
+    chosen: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    fractions: Mapping[str, float] = field(default_factory=dict)
+    guard_seconds: float = 0.0
+    intervals: str = ""
+    same_animal: tuple[tuple[str, ...], ...] = ()
+
+    def apply(self, store: Store) -> Split:
+        """Split a store's recordings.
+
+        Raises
+        ------
+        NeurodataError
+            If a named subject or recording is not in the store, a duration is unknown, or a part stays empty that was
+            asked for.
+        """
+        table = store.table
+        alias = {other: group[0] for group in self.same_animal for other in group}
+        subjects = {row.recording_id: alias.get(row.subject, row.subject) for row in table.itertuples()}
+        contents = dict(zip(table["recording_id"], table["content_sha256"]))
+        whole = {row.recording_id: _whole(row.recording_id, row.duration_seconds) for row in table.itertuples()}
+        if self.by == "time":
+            parts = self._by_time(list(whole.values()))
+        elif self.by == "intervals":
+            parts = self._by_intervals(store)
+        else:
+            keys = subjects if self.by == "subject" else {recording: recording for recording in whole}
+            parts = self._by_key(whole, keys)
+        empty = [part for part in parts if not parts[part]]
+        if empty:
+            raise NeurodataError(f"the split leaves {' and '.join(empty)} empty; the store has {len(whole)} recordings")
+        return Split(parts, self.by, subjects, contents)
+
+    def _by_key(self, whole: Mapping[str, Stretch], keys: Mapping[str, str]) -> dict[str, tuple[Stretch, ...]]:
+        part_of: dict[str, str] = {}
+        for part, wanted in self.chosen.items():
+            for name in wanted:
+                found = {key for recording, key in keys.items() if name in (key, key.split("/")[-1], recording)}
+                if not found:
+                    raise NeurodataError(
+                        f"no {self.by} {name!r} to put into {part}{suggest(name, keys.values())} "
+                        f"Known: {', '.join(sorted(set(keys.values())))}"
+                    )
+                for key in found:
+                    if part_of.setdefault(key, part) != part:
+                        raise LeakageError(f"{self.by} {key!r} is named for both {part_of[key]} and {part}")
+        parts: dict[str, list[Stretch]] = {part: [] for part in (names.TRAIN, *self.chosen)}
+        for recording, stretch in whole.items():
+            parts[part_of.get(keys[recording], names.TRAIN)].append(stretch)
+        return {part: tuple(found) for part, found in parts.items()}
+
+    def _by_time(self, whole: Sequence[Stretch]) -> dict[str, tuple[Stretch, ...]]:
+        parts: dict[str, list[Stretch]] = {part: [] for part in self.fractions}
+        for stretch in whole:
+            usable = stretch.stop - stretch.start - self.guard_seconds * (len(self.fractions) - 1)
+            if usable <= 0:
+                raise NeurodataError(
+                    f"{stretch.recording_id} lasts {stretch.stop - stretch.start:g} s, less than the guard gaps of "
+                    f"{self.guard_seconds:g} s between its blocks; take a smaller guard_seconds"
+                )
+            start = stretch.start
+            for part, fraction in self.fractions.items():
+                stop = start + usable * fraction
+                parts[part].append(Stretch(stretch.recording_id, start, stop))
+                start = stop + self.guard_seconds
+        return {part: tuple(found) for part, found in parts.items()}
+
+    def _by_intervals(self, store: Store) -> dict[str, tuple[Stretch, ...]]:
+        parts: dict[str, list[Stretch]] = {}
+        for recording in store:
+            for stretch, label in _labelled_stretches(recording, self.intervals):
+                parts.setdefault(label, []).append(stretch)
+        unknown = sorted(set(parts) - set(names.PARTS))
+        if unknown:
+            raise NeurodataError(
+                f"intervals {self.intervals!r} are labelled {', '.join(unknown)}; expected {', '.join(names.PARTS)}"
+            )
+        return {part: tuple(parts[part]) for part in names.PARTS if part in parts}
+
+
+def _whole(recording_id: str, duration: float | None) -> Stretch:
+    if duration is None or not np.isfinite(duration):
+        raise NeurodataError(
+            f"the duration of {recording_id} is unknown (its signal counts frames); convert it with --set rate_hz=RATE"
+        )
+    return Stretch(recording_id, 0.0, float(duration))
+
+
+def _labelled_stretches(recording: Recording, name: str) -> list[tuple[Stretch, str]]:
+    table = recording.intervals[name]
+    rows = zip(table[names.START].values, table[names.STOP].values, table[names.LABEL].values)
+    return [(Stretch(recording.recording_id, float(start), float(stop)), str(label)) for start, stop, label in rows]
+
+
+def split_by(
+    by: str,
+    *,
+    validation: Sequence[str] | float = (),
+    test: Sequence[str] | float = (),
+    guard_seconds: float = 0.0,
+    intervals: str = "split",
+    same_animal: Sequence[Sequence[str]] = (),
+) -> SplitRule:
+    """Say how a store is to be split.
+
+    Parameters
+    ----------
+    by
+        ``subject`` or ``recording``: those named go into validation and test, all others into train.
+        ``time``: each recording is cut into contiguous blocks, train first.
+        ``intervals``: published intervals, labelled ``train``, ``validation`` and ``test``.
+    validation, test
+        Names (``worm5``, ``kato_brain_2015/worm5``) or, by time, fractions of each recording.
+    guard_seconds
+        Left out between two blocks of time; at least window length plus lag, or the leakage guard raises.
+    intervals
+        Name of the interval table for ``by="intervals"``.
+    same_animal
+        Groups of subject keys (``dataset/subject``) that are one animal.
+
+    Raises
+    ------
+    NeurodataError
+        If the arguments do not fit ``by``.
+
+    Examples
+    --------
+    >>> split_by("subject", test=["worm5"], validation=["worm1"]).by
+    'subject'
+    """
+    check_option("split", by, ("subject", "recording", "time", "intervals"))
+    groups = tuple(tuple(group) for group in same_animal)
+    if by == "intervals":
+        return SplitRule(by, intervals=intervals, same_animal=groups)
+    if by == "time":
+        if not isinstance(validation, (int, float)) and validation == ():
+            validation = 0.0
+        if not isinstance(validation, (int, float)) or not isinstance(test, (int, float)):
+            raise NeurodataError(f"a split by time takes fractions, got validation={validation!r} and test={test!r}")
+        fractions = {names.TRAIN: 1.0 - validation - test, names.VALIDATION: float(validation), names.TEST: float(test)}
+        if min(fractions.values()) < 0 or fractions[names.TRAIN] <= 0:
+            raise NeurodataError(f"fractions must leave something to train on, got validation={validation}, test={test}")
+        kept = {part: fraction for part, fraction in fractions.items() if fraction > 0}
+        return SplitRule(by, fractions=kept, guard_seconds=guard_seconds, same_animal=groups)
+    if isinstance(validation, (int, float)) or isinstance(test, (int, float)):
+        raise NeurodataError(f"a split by {by} takes lists of names, got validation={validation!r} and test={test!r}")
+    chosen = {names.VALIDATION: tuple(validation), names.TEST: tuple(test)}
+    return SplitRule(by, {part: found for part, found in chosen.items() if found}, same_animal=groups)
+
+
+def check_leakage(split: Split, window_seconds: float, lag_seconds: float = 0.0) -> None:
+    """Raise where a window of one part could share time, or an animal, with another part.
+
+    Parameters
+    ----------
+    split
+        What is to be checked.
+    window_seconds
+        Length of a window.
+    lag_seconds
+        How far beyond its window a model or its target looks.
+
+    Raises
+    ------
+    LeakageError
+        If stretches of two parts are closer than ``window_seconds + lag_seconds`` in one recording; if a subject
+        split has one animal on both sides; or if the same data stand on both sides under two names.
+    """
+    problems = []
+    for one, other in itertools.combinations(split.parts, 2):
+        problems += _close_stretches(split, one, other, window_seconds + lag_seconds)
+        problems += _shared_keys(split, one, other)
+    if problems:
+        raise LeakageError(
+            "the split leaks, so its scores could not be believed:\n" + "\n".join(f"  - {p}" for p in problems)
+        )
+
+
+def _close_stretches(split: Split, one: str, other: str, reach: float) -> list[str]:
+    problems = []
+    for a, b in itertools.product(split.parts[one], split.parts[other]):
+        gap = max(a.start, b.start) - min(a.stop, b.stop)
+        if a.recording_id == b.recording_id and gap < reach - 1e-9:
+            problems.append(
+                f"{a.recording_id}: {one} [{a.start:g}, {a.stop:g}) s and {other} [{b.start:g}, {b.stop:g}) s are "
+                f"{max(gap, 0):g} s apart, windows reach {reach:g} s; take guard_seconds={reach:g} or more"
+            )
+    return problems
+
+
+def _shared_keys(split: Split, one: str, other: str) -> list[str]:
+    problems = []
+    sides = (split.recordings(one), split.recordings(other))
+    if split.by == "subject":
+        shared = set.intersection(*({split.subjects.get(r, r) for r in side} for side in sides))
+        problems += [f"subject {subject!r} is in both {one} and {other}" for subject in sorted(shared)]
+    for a, b in itertools.product(*sides):
+        if a != b and split.contents.get(a) is not None and split.contents.get(a) == split.contents.get(b):
+            problems.append(f"{a} ({one}) and {b} ({other}) hold the same data")
+    return problems
+
+
+def check_unseen(trained_on: Sequence[str], scored_on: Sequence[str], subjects: Mapping[str, str], what: str) -> None:
+    """Raise where a model that is to be scored was trained on a subject it is scored on.
+
+    Parameters
+    ----------
+    trained_on
+        Recording ids from a checkpoint's manifest.
+    scored_on
+        Recording ids of the test part.
+    subjects
+        Recording id → subject key.
+    what
+        Name of the model, for the message.
+
+    Raises
+    ------
+    LeakageError
+        Names the subjects seen in training.
+    """
+    seen = {subjects.get(r, r) for r in trained_on} & {subjects.get(r, r) for r in scored_on}
+    if seen:
+        raise LeakageError(f"{what} was trained on {', '.join(sorted(seen))} and cannot be scored on it; pretrain without")
+
+
+def describe(split: Split) -> dict[str, Any]:
+    """Return the split as JSON: its digest and, per part, recordings and seconds."""
+    return {
+        "by": split.by,
+        "sha256": split.digest,
+        "parts": {
+            part: {
+                "recordings": split.recordings(part),
+                "seconds": round(sum(s.stop - s.start for s in stretches), 3),
+            }
+            for part, stretches in split.parts.items()
+        },
+    }
