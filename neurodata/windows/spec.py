@@ -26,6 +26,9 @@ class DataSpec:
         Samples in a window.
     vocabulary
         Names a channel can have; channel id ``i + 1`` is ``vocabulary[i]``, id 0 a channel of unknown identity.
+    groups
+        Per name of the vocabulary the group of homologues it belongs to (``AVA`` for ``AVAL`` and ``AVAR``); models may
+        share weights within a group. Empty: every name is its own group.
     target
         Name of the decoded intervals or signal, ``""`` where there is none.
     target_kind
@@ -38,6 +41,7 @@ class DataSpec:
     rate_hz: float
     window_samples: int
     vocabulary: tuple[str, ...]
+    groups: tuple[str, ...] = ()
     target: str = ""
     target_kind: str = NO_TARGET
     classes: tuple[str, ...] = ()
@@ -46,11 +50,20 @@ class DataSpec:
         check_positive("rate_hz", self.rate_hz)
         check_positive("window_samples", self.window_samples)
         check_option("target kind", self.target_kind, (CLASS, CONTINUOUS, NO_TARGET))
+        if self.groups and len(self.groups) != len(self.vocabulary):
+            raise NeurodataError(f"{len(self.groups)} groups for a vocabulary of {len(self.vocabulary)} names")
 
     @property
     def n_channel_ids(self) -> int:
         """Number of channel ids, the unknown one included."""
         return len(self.vocabulary) + 1
+
+    @property
+    def group_ids(self) -> tuple[int, ...]:
+        """Group of each channel id, counted from 1 in order of first appearance; 0 is the unknown channel's."""
+        groups = self.groups or self.vocabulary
+        number = {group: i + 1 for i, group in enumerate(dict.fromkeys(groups))}
+        return (0, *(number[group] for group in groups))
 
     @property
     def n_outputs(self) -> int:
@@ -75,7 +88,7 @@ class DataSpec:
         NeurodataError
             If a field is missing, unknown or of the wrong type.
         """
-        types = {"signal": str, "rate_hz": (int, float), "window_samples": int, "vocabulary": list, "target": str, "target_kind": str, "classes": list}  # fmt: skip
+        types = {"signal": str, "rate_hz": (int, float), "window_samples": int, "vocabulary": list, "groups": list, "target": str, "target_kind": str, "classes": list}  # fmt: skip
         wrong = sorted(set(types) ^ set(fields)) + [
             key for key in set(types) & set(fields) if not isinstance(fields[key], types[key])
         ]

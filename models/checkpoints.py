@@ -1,0 +1,249 @@
+"""Shared checkpoints: weights in safetensors, all else in JSON and a card; nothing that could run code."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from neurodata.catalogue import CATALOGUES, read_entry
+from neurodata.errors import CheckpointError, NeurodataError
+from neurodata.windows.spec import DataSpec
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from .network import Network
+from .task import Task
+
+WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+CHECKPOINT_FORMAT = 1
+
+
+def save_pretrained(task: Task, folder: str | Path, manifest: Mapping[str, Any]) -> None:
+    """Write a model as ``model.safetensors``, ``config.json`` and a card, ``README.md``.
+
+    Parameters
+    ----------
+    task
+        The trained task with its network.
+    folder
+        Made where it is missing.
+    manifest
+        What it was trained on and how it scored: ``trained_on`` (recording ids with content digests), ``split_sha256``,
+        ``seed``, ``steps``, ``metrics``, ``baselines``, ``licence`` … (JSON values); goes into config and card.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    network = task.network
+    config = {
+        "neurodata_checkpoint": CHECKPOINT_FORMAT,
+        "task": {"name": _entry_name("tasks", task), "hyperparameters": _plain(dict(task.hparams))},
+        "network": {"name": _entry_name("networks", network), "hyperparameters": network.hyperparameters},
+        "spec": network.spec.to_json(),
+        "manifest": dict(manifest),
+    }
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in task.state_dict().items()}
+    save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
+    (folder / CONFIG).write_text(json.dumps(config, indent=1, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / CARD).write_text(make_card(config, sum(w.numel() for w in weights.values())), encoding="utf-8")
+
+
+def _entry_name(kind: str, entry: object) -> str:
+    return type(entry).__module__.removeprefix(CATALOGUES[kind] + ".")
+
+
+def _plain(value: Any) -> Any:
+    """The value with tuples and tensors as lists, so that it is JSON."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, Tensor):
+        return value.tolist()
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry) for entry in value]
+    return value
+
+
+def make_card(config: Mapping[str, Any], n_parameters: int) -> str:
+    """Return a model card in Markdown, made from a checkpoint's configuration."""
+    manifest = dict(config["manifest"])
+    trained = manifest.pop("trained_on", {})
+    names = ", ".join(sorted(trained)) or "nothing"
+    lines = [
+        "---",
+        f"license: {json.dumps(manifest.get('licence', 'unknown'))}",
+        "library_name: neurodata",
+        "---",
+        f"# {config['network']['name']}, task {config['task']['name']}",
+        "",
+        f"{n_parameters:,} parameters. Input: signal `{config['spec']['signal']}` at {config['spec']['rate_hz']:g} Hz, "
+        f"windows of {config['spec']['window_samples'] / config['spec']['rate_hz']:g} s. "
+        f"Target: `{config['spec']['target'] or 'none'}`.",
+        "",
+        f"Trained on: {names}. A score on any of these recordings, or on another recording of the same animals, says "
+        "nothing about new animals.",
+        "",
+        "| fact | value |",
+        "|---|---|",
+    ]
+    lines += [f"| {key} | `{json.dumps(value, ensure_ascii=False)}` |" for key, value in manifest.items()]
+    lines += ["", "Content digests of the recordings:", ""]
+    lines += [f"- `{recording}`: `{digest}`" for recording, digest in sorted(dict(trained).items())]
+    return "\n".join(lines) + "\n"
+
+
+def from_pretrained(
+    name_or_path: str | Path,
+    *,
+    revision: str | None = None,
+    cache_dir: str | Path | None = None,
+    local_files_only: bool = False,
+    strict: bool = True,
+) -> Task:
+    """Return a saved model: a task with its network, in evaluation mode.
+
+    Parameters
+    ----------
+    name_or_path
+        A folder, the name of a checkpoint that ships with neurodata, or ``owner/name`` on the hub.
+    revision, cache_dir, local_files_only
+        As for ``huggingface_hub.snapshot_download``; only used for names on the hub.
+    strict
+        Refuse a file that does not hold every weight of the model and nothing else.
+
+    Raises
+    ------
+    CheckpointError
+        If there is no such checkpoint, it is damaged, or its weights do not match; gives the share that did.
+    """
+    folder = _find(name_or_path, revision, cache_dir, local_files_only)
+    config = read_config(folder)
+    with torch.device("meta"):  # shapes first: a hostile configuration cannot make us allocate what the file lacks
+        shapes = {name: tuple(tensor.shape) for name, tensor in _build(config, folder).state_dict().items()}
+    stored = _stored_shapes(folder / WEIGHTS)
+    matched = [name for name, shape in shapes.items() if stored.get(name) == shape]
+    total = sum(torch.Size(shape).numel() for shape in shapes.values())
+    share = sum(torch.Size(shapes[name]).numel() for name in matched) / max(1, total)
+    if strict and (len(matched) < len(shapes) or set(stored) - set(shapes)):
+        odd = sorted((set(shapes) - set(matched)) | (set(stored) - set(shapes)))
+        raise CheckpointError(
+            f"{share:.1%} of the weights of {str(folder)!r} match its model; not matched: {', '.join(odd[:5])}"
+            f"{' …' if len(odd) > 5 else ''}. Pass strict=False to load the rest anyway"
+        )
+    task = _build(config, folder)
+    weights = load_file(folder / WEIGHTS)
+    task.load_state_dict({name: weights[name] for name in matched}, strict=False)
+    return task.eval()
+
+
+def _find(name_or_path: str | Path, revision: str | None, cache_dir: str | Path | None, local_only: bool) -> Path:
+    path, shipped = Path(name_or_path), Path(__file__).parent / "pretrained" / str(name_or_path)
+    for folder in (path, shipped):
+        if (folder / CONFIG).is_file():
+            return folder
+    name = str(name_or_path)
+    if path.exists() or name.count("/") != 1 or name.startswith((".", "/")):
+        raise CheckpointError(
+            f"no checkpoint at {name!r}: expected a folder with {WEIGHTS} and {CONFIG}, a name of "
+            "'neurodata list pretrained', or 'owner/name' on the hub"
+        )
+    from huggingface_hub import snapshot_download
+
+    try:
+        found = snapshot_download(
+            name, revision=revision, cache_dir=cache_dir, local_files_only=local_only, allow_patterns=[WEIGHTS, CONFIG, CARD]
+        )
+    except Exception as error:  # the hub's client raises many kinds; each means that we have no checkpoint
+        raise CheckpointError(f"{name!r} could not be fetched from the hub: {error}") from error
+    return Path(found)
+
+
+def read_config(folder: str | Path) -> dict[str, Any]:
+    """Return a checkpoint's ``config.json``, checked.
+
+    Raises
+    ------
+    CheckpointError
+        If it cannot be read or lacks a part.
+    """
+    path = Path(folder) / CONFIG
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{str(path)!r} cannot be read: {error}") from error
+    parts = ("task", "network", "spec", "manifest")
+    if not isinstance(config, dict) or not all(isinstance(config.get(part), dict) for part in parts):
+        raise CheckpointError(f"{str(path)!r} is not a neurodata checkpoint: expected the parts {', '.join(parts)}")
+    if config.get("neurodata_checkpoint") != CHECKPOINT_FORMAT:
+        raise CheckpointError(
+            f"{str(path)!r} is of checkpoint format {config.get('neurodata_checkpoint')!r}, this version reads {CHECKPOINT_FORMAT}"
+        )
+    return config
+
+
+def _build(config: Mapping[str, Any], folder: Path) -> Task:
+    try:
+        spec = DataSpec.from_json(config["spec"])
+        network = make_network(config["network"]["name"], spec, config["network"]["hyperparameters"])
+        return make_task(config["task"]["name"], network, config["task"]["hyperparameters"])
+    except (KeyError, TypeError, ValueError, RuntimeError, NeurodataError) as error:
+        raise CheckpointError(f"{str(folder)!r} does not describe a model: {error}") from error
+
+
+def make_network(name: str, spec: DataSpec, hyperparameters: Mapping[str, Any]) -> Network:
+    """Return a network of the catalogue.
+
+    Raises
+    ------
+    NeurodataError
+        If there is no such network, or it has no such hyperparameter.
+    """
+    made: Network = _checked_entry("networks", name, hyperparameters)(spec, **hyperparameters)
+    return made
+
+
+def make_task(name: str, network: Network, hyperparameters: Mapping[str, Any]) -> Task:
+    """Return a task of the catalogue around a network; raises as `make_network` does."""
+    made: Task = _checked_entry("tasks", name, hyperparameters)(network, **hyperparameters)
+    return made
+
+
+def _checked_entry(kind: str, name: str, hyperparameters: Mapping[str, Any]) -> Any:
+    entry = read_entry(kind, name)
+    known = [p.name for p in inspect.signature(entry).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    unknown = sorted(set(hyperparameters) - set(known))
+    if unknown:
+        raise NeurodataError(f"{kind.removesuffix('s')} {name!r} has no {', '.join(unknown)}; it has {', '.join(known)}")
+    return entry
+
+
+def _stored_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{str(path)!r} cannot be read: {error}") from error
+
+
+def transfer(source: Network, target: Network) -> float:
+    """Copy a trained network's weights into one of the same shape for another task; returns the share copied.
+
+    Raises
+    ------
+    CheckpointError
+        If not every weight of ``target`` has its like in ``source``, or the vocabularies differ.
+    """
+    if source.spec.vocabulary != target.spec.vocabulary:
+        raise CheckpointError("the two networks know channels by different vocabularies; their identity vectors would be mixed up")
+    ours, theirs = target.state_dict(), source.state_dict()
+    matched = {name: theirs[name] for name in ours if name in theirs and theirs[name].shape == ours[name].shape}
+    share = sum(w.numel() for w in matched.values()) / max(1, sum(w.numel() for w in ours.values()))
+    if share < 1:
+        missing = sorted(set(ours) - set(matched))
+        raise CheckpointError(f"{share:.1%} of the weights match; not matched: {', '.join(missing[:5])}")
+    target.load_state_dict(matched)
+    return share
+

@@ -1,0 +1,66 @@
+"""Losses that count only what was recorded."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def masked_mean(values: Tensor, counted: Tensor) -> Tensor:
+    """Return the mean of the counted values; 0 where none is counted.
+
+    Parameters
+    ----------
+    values, counted
+        Same shape; ``counted`` is bool.
+    """
+    kept = torch.where(counted, values, values.new_zeros(()))
+    return kept.sum() / counted.sum().clamp(min=1)
+
+
+def masked_huber(prediction: Tensor, truth: Tensor, counted: Tensor) -> Tensor:
+    """Return the mean Huber loss (delta 1) over the counted values; quadratic for small errors, linear for outliers."""
+    return masked_mean(functional.huber_loss(prediction, truth, reduction="none"), counted)
+
+
+def masked_mse(prediction: Tensor, truth: Tensor, counted: Tensor) -> Tensor:
+    """Return the mean squared error over the counted values."""
+    return masked_mean((prediction - truth).square(), counted)
+
+
+def balanced_cross_entropy(logits: Tensor, codes: Tensor, class_weights: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Return the class-weighted cross-entropy per labelled sample.
+
+    Weights are not renormalised by the batch: with weights ``n_samples / (n_classes * count)`` every class counts the
+    same over the training set even where a batch lacks some.
+
+    Parameters
+    ----------
+    logits
+        ``(batch, time, class)``.
+    codes
+        ``(batch, time)``, -1 where not labelled.
+    class_weights
+        ``(class,)``.
+    smoothing
+        Label smoothing.
+    """
+    labelled = codes >= 0
+    loss = functional.cross_entropy(
+        logits.flatten(0, 1), codes.flatten(), class_weights, ignore_index=-1, reduction="sum", label_smoothing=smoothing
+    )
+    return loss / labelled.sum().clamp(min=1)
+
+
+def class_weights(counts: Tensor) -> Tensor:
+    """Return ``n_samples / (n_present_classes * count)`` per class, 0 for a class that never occurs.
+
+    Parameters
+    ----------
+    counts
+        Training samples per class, ``(class,)``.
+    """
+    present = counts > 0
+    weights = counts.sum() / (present.sum().clamp(min=1) * counts.clamp(min=1))
+    return torch.where(present, weights, weights.new_zeros(())).float()

@@ -1,0 +1,77 @@
+"""What every network is: a plain module between a window of activity and features or reconstructed activity."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import NamedTuple
+
+from neurodata.batches.batch import Batch
+from neurodata.windows.spec import DataSpec
+from torch import Tensor, nn
+
+
+class Inputs(NamedTuple):
+    """What a network may look at; what is hidden from it is zero here already.
+
+    Parameters
+    ----------
+    values
+        Scaled activity, 0 where not visible, ``(batch, time, channel)``.
+    visible
+        Whether a value was recorded and is not hidden, bool ``(batch, time, channel)``.
+    channel_ids
+        Position in the vocabulary plus one, 0 unknown, ``(batch, channel)``.
+    present
+        Whether a channel exists (False: padding), bool ``(batch, channel)``.
+    seconds
+        Time from the window's first sample, ``(time,)``.
+    """
+
+    values: Tensor
+    visible: Tensor
+    channel_ids: Tensor
+    present: Tensor
+    seconds: Tensor
+
+
+def make_inputs(batch: Batch, hidden: Tensor | None = None) -> Inputs:
+    """Return what a network sees of a batch.
+
+    Parameters
+    ----------
+    batch
+        Windows.
+    hidden
+        Values to keep from the network, bool ``(batch, time, channel)``.
+    """
+    visible = batch.recorded if hidden is None else batch.recorded & ~hidden
+    return Inputs(batch.values * visible, visible, batch.channel_ids, batch.present, batch.seconds)
+
+
+class Network(nn.Module):
+    """Contract of all networks.
+
+    A network is built from a `DataSpec` and named keyword arguments (kept in ``hyperparameters``), knows nothing of
+    tasks, and answers two questions about a window.
+
+    Parameters
+    ----------
+    spec
+        Shape and meaning of the data.
+    width
+        Features per sample that `features` gives.
+    hyperparameters
+        The keyword arguments it was built with; enough, with the spec, to build it again.
+    """
+
+    def __init__(self, spec: DataSpec, width: int, hyperparameters: dict[str, int | float | str | bool]) -> None:
+        super().__init__()
+        self.spec, self.width, self.hyperparameters = spec, width, hyperparameters
+
+    @abstractmethod
+    def features(self, inputs: Inputs) -> Tensor:
+        """Return what a decoder reads from: ``(batch, time, width)``."""
+
+    @abstractmethod
+    def reconstruct(self, inputs: Inputs) -> Tensor:
+        """Return the activity expected at every sample of every channel, hidden or not: ``(batch, time, channel)``."""

@@ -1,0 +1,98 @@
+"""Decode a target at every sample: a class (motor state) or a continuous vector."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from neurodata.batches.batch import Batch
+from neurodata.errors import NeurodataError
+from neurodata.windows.spec import CLASS, NO_TARGET
+from torch import Tensor, nn
+
+from ..network import Inputs, Network, make_inputs
+from ..layers.lagged import LaggedReadout
+from ..losses import balanced_cross_entropy, class_weights, masked_mse
+from ..task import Task, drop_channels
+
+
+class Decode(Task):
+    """Read a target from a network's features, at every sample of the window.
+
+    Parameters
+    ----------
+    network
+        The network that learns; its features are read by one linear layer.
+    class_counts
+        Training samples per class; every class then counts the same. None: every sample counts the same.
+    lagged_readout
+        Whether a linear readout of the activity at 0, ±1, 2, 3 s is added to the network's; it holds what logistic
+        regression would find, so the network only has to learn what that misses.
+    readout_penalty
+        Weight of the squared weights of that readout.
+    label_smoothing
+        Share of the target spread over all classes.
+    dropped_channels
+        Up to this share of a window's channels is taken away in training.
+    learning_rate, weight_decay, warmup_steps
+        As for `Task`.
+
+    Raises
+    ------
+    NeurodataError
+        If the data have no target.
+    """
+
+    class_weights: Tensor
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        class_counts: Sequence[int] | None = None,
+        lagged_readout: bool = True,
+        readout_penalty: float = 0.05,
+        label_smoothing: float = 0.0,
+        dropped_channels: float = 0.0,
+        learning_rate: float = 3e-3,
+        weight_decay: float = 0.05,
+        warmup_steps: int = 20,
+    ) -> None:
+        super().__init__(network, learning_rate=learning_rate, weight_decay=weight_decay, warmup_steps=warmup_steps)
+        self.save_hyperparameters(ignore=["network"])
+        spec = network.spec
+        if spec.target_kind == NO_TARGET:
+            raise NeurodataError("there is nothing to decode: the data were opened without a target")
+        self.kind, self.readout_penalty = spec.target_kind, readout_penalty
+        self.label_smoothing, self.dropped_channels = label_smoothing, dropped_channels
+        self.head = nn.Linear(network.width, spec.n_outputs)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+        self.lagged = LaggedReadout(spec, spec.n_outputs) if lagged_readout else None
+        counts = torch.ones(spec.n_outputs) if class_counts is None else torch.as_tensor(class_counts)
+        self.register_buffer("class_weights", class_weights(counts), persistent=False)
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        """Return logits or values, ``(batch, time, output)``."""
+        decoded: Tensor = self.head(self.network.features(inputs))
+        return decoded if self.lagged is None else decoded + self.lagged(inputs)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the class-balanced cross-entropy, or the mean squared error of what was recorded."""
+        if self.training:
+            batch = drop_channels(batch, self.dropped_channels)
+        decoded = self(make_inputs(batch))
+        if self.kind == CLASS:
+            smoothing = self.label_smoothing if self.training else 0.0
+            loss = balanced_cross_entropy(decoded, batch.target, self.class_weights, smoothing)
+        else:
+            known = torch.isfinite(batch.target)
+            loss = masked_mse(decoded, torch.nan_to_num(batch.target), known)
+        if self.lagged is not None and self.training:
+            loss = loss + self.readout_penalty * self.lagged.penalty()
+        return loss
+
+    def predict_step(self, batch: Batch, batch_index: int) -> Tensor:
+        """Return class probabilities or values, ``(batch, time, output)``."""
+        decoded: Tensor = self(make_inputs(batch))
+        return decoded.softmax(-1) if self.kind == CLASS else decoded

@@ -1,0 +1,104 @@
+"""Forecast the next seconds of every recorded neuron."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from neurodata.batches.batch import Batch
+from neurodata.errors import NeurodataError
+from torch import Tensor
+
+from ..network import Network, make_inputs
+from ..losses import masked_mse
+from ..task import Task, drop_channels
+
+
+class Forecast(Task):
+    """Hide the end of each window and predict it, as a change from the last value seen.
+
+    A network that says nothing (zero) therefore copies the last value, the baseline a forecast is measured against.
+
+    Parameters
+    ----------
+    network
+        The network that learns.
+    horizons_seconds
+        Horizons scored; the longest is what is hidden.
+    dropped_channels
+        Up to this share of a window's channels is taken away in training.
+    learning_rate, weight_decay, warmup_steps
+        As for `Task`.
+
+    Raises
+    ------
+    NeurodataError
+        If the longest horizon is not shorter than the window.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        horizons_seconds: Sequence[float] = (1.0, 2.0, 5.0),
+        dropped_channels: float = 0.0,
+        learning_rate: float = 3e-3,
+        weight_decay: float = 0.05,
+        warmup_steps: int = 20,
+    ) -> None:
+        super().__init__(network, learning_rate=learning_rate, weight_decay=weight_decay, warmup_steps=warmup_steps)
+        self.save_hyperparameters(ignore=["network"])
+        spec = network.spec
+        self.horizons_seconds = tuple(map(float, horizons_seconds))
+        self.steps = [round(horizon * spec.rate_hz) for horizon in horizons_seconds]
+        self.cut = spec.window_samples - max(self.steps)
+        self.dropped_channels = dropped_channels
+        if self.cut < 1 or min(self.steps) < 1:
+            raise NeurodataError(
+                f"horizons of {', '.join(f'{h:g}' for h in horizons_seconds)} s do not fit a window of "
+                f"{spec.window_seconds:g} s; the longest must be shorter than the window, the shortest at least a sample"
+            )
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the future and the last value known.
+
+        Returns
+        -------
+        future
+            ``(batch, step, channel)``, from the first hidden sample on.
+        last
+            Last value seen of each channel (0, the mean, where none was), ``(batch, channel)``.
+        """
+        hidden = torch.zeros_like(batch.recorded)
+        hidden[:, self.cut :] = True
+        inputs = make_inputs(batch, hidden)
+        last = last_visible(inputs.values, inputs.visible)
+        change = self.network.reconstruct(inputs)[:, self.cut :]
+        return last[:, None] + change, last
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the mean squared error over hidden, recorded values of channels that were seen before."""
+        if self.training:
+            batch = drop_channels(batch, self.dropped_channels)
+        future, _ = self(batch)
+        seen = batch.recorded[:, : self.cut].any(1, keepdim=True)
+        return masked_mse(future, batch.values[:, self.cut :], batch.recorded[:, self.cut :] & seen)
+
+    def predict_step(self, batch: Batch, batch_index: int) -> tuple[Tensor, Tensor]:
+        """Return forecasts at the horizons, ``(batch, horizon, channel)``, and the last values, ``(batch, channel)``."""
+        future, last = self(batch)
+        return future[:, [step - 1 for step in self.steps]], last
+
+
+def last_visible(values: Tensor, visible: Tensor) -> Tensor:
+    """Return each channel's last visible value, 0 where it has none.
+
+    Parameters
+    ----------
+    values, visible
+        ``(batch, time, channel)``.
+    """
+    position = torch.arange(1, values.shape[1] + 1, device=values.device)[None, :, None]
+    latest = (position * visible).amax(1)
+    found = values.gather(1, (latest - 1).clamp(min=0)[:, None]).squeeze(1)
+    return found * (latest > 0)

@@ -1,0 +1,218 @@
+"""Training through ``lightning.Trainer``, and predictions put together from overlapping windows."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import pandas as pd
+import torch
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
+from neurodata.batches.dataset import WindowDataset
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader
+
+from .task import Task
+
+CURVE_COLUMNS = ("model", "fold", "phase", "step", "split", "value")
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence what Lightning and torch say of themselves; each filter has its reason."""
+    with warnings.catch_warnings():
+        # Few workers are right here: prepared windows lie in memory, gathering them is cheaper than sending them.
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        # Training windows are drawn with replacement, an "epoch" may be shorter than the logging interval.
+        warnings.filterwarnings("ignore", message=".*The number of training batches.*")
+        # lightning 2.6 still calls torch.jit / LeafSpec interfaces that torch 2.13 announces the end of.
+        warnings.filterwarnings("ignore", category=FutureWarning, module="lightning.*")
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module="lightning.*")
+        warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.. is deprecated.*")
+        yield
+
+
+class Curve(Callback):
+    """Keeps losses by step, for learning curves; the training loss is a mean over ``every`` steps."""
+
+    def __init__(self, every: int = 10) -> None:
+        self.every, self.rows, self._recent = every, list[dict[str, Any]](), list[float]()
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, *_: Any
+    ) -> None:
+        """Collect the training loss."""
+        self._recent.append(float(outputs["loss"]))
+        if trainer.global_step % self.every == 0:
+            self.rows.append({"step": trainer.global_step, "split": "train", "value": float(np.mean(self._recent))})
+            self._recent.clear()
+
+    def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Collect the validation loss."""
+        found = trainer.callback_metrics.get("validation_loss")
+        if found is not None and not trainer.sanity_checking:
+            self.rows.append({"step": trainer.global_step, "split": "validation", "value": float(found)})
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained task and its losses by step."""
+
+    task: Task
+    curve: pd.DataFrame
+    callbacks: Sequence[Callback] = field(default_factory=tuple)
+
+
+def fit(
+    task: Task,
+    training: DataLoader[Any],
+    *,
+    steps: int,
+    seed: int,
+    validation: DataLoader[Any] | None = None,
+    validate_every: int = 50,
+    average_decay: float | None = 0.98,
+    gradient_clip: float = 1.0,
+    precision: Any = "32-true",
+    compile_network: bool = False,
+    callbacks: Sequence[Callback] = (),
+    progress: bool = False,
+    folder: str | Path | None = None,
+    resume_from: str | Path | None = None,
+) -> Fitted:
+    """Train a task through ``lightning.Trainer`` for a number of steps.
+
+    Parameters
+    ----------
+    task
+        What is learned; trained in place.
+    training, validation
+        Loaders of `Batch`.
+    steps
+        Optimiser steps.
+    seed
+        Of dropout and masks; the drawn windows have their own in the datamodule.
+    validate_every
+        Steps between two looks at the validation loss.
+    average_decay
+        Weights used afterwards are a moving average with this decay; None for the last weights.
+    gradient_clip
+        Largest norm of the gradient.
+    precision
+        As for ``lightning.Trainer``: ``32-true``, ``bf16-mixed`` …
+    compile_network
+        Whether ``torch.compile`` is applied to the task's loss.
+    callbacks
+        More Lightning callbacks.
+    progress
+        Whether a progress bar is shown.
+    folder
+        Where step checkpoints for resuming go; none are written without it.
+    resume_from
+        A Lightning checkpoint of this run; read with ``weights_only=True``.
+    """
+    lightning.seed_everything(seed, verbose=False)
+    curve = Curve()
+    averaging = [EMAWeightAveraging(decay=average_decay)] if average_decay is not None else []
+    if compile_network:
+        task.loss = torch.compile(task.loss)  # type: ignore[method-assign]
+    with quiet():
+        trainer = lightning.Trainer(
+            max_steps=steps,
+            max_epochs=-1,
+            accelerator="auto",
+            devices=1,
+            precision=precision,
+            gradient_clip_val=gradient_clip,
+            logger=False,
+            enable_checkpointing=any("Checkpoint" in type(c).__name__ for c in callbacks),
+            enable_progress_bar=progress,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            limit_val_batches=1.0 if validation is not None else 0,
+            val_check_interval=validate_every if validation is not None else None,
+            check_val_every_n_epoch=None,
+            callbacks=[curve, *averaging, *callbacks],
+            default_root_dir=folder,
+        )
+        trainer.fit(task, training, validation, ckpt_path=resume_from, weights_only=True if resume_from else None)
+    return Fitted(task.eval(), pd.DataFrame(curve.rows, columns=["step", "split", "value"]), tuple(callbacks))
+
+
+def predict(task: Task, loader: DataLoader[Any]) -> list[Any]:
+    """Return ``predict_step`` of every batch, through ``lightning.Trainer``."""
+    with quiet():
+        trainer = lightning.Trainer(
+            accelerator="auto", devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False
+        )  # fmt: skip
+        return list(trainer.predict(task, loader) or [])
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What was decoded for one recording.
+
+    Parameters
+    ----------
+    recording_id
+        Which.
+    samples
+        Positions on the windows' clock, ``(time,)``.
+    values
+        Class probabilities or continuous values, ``(time, output)``.
+    truth
+        Class codes ``(time,)`` or values ``(time, output)``.
+    """
+
+    recording_id: str
+    samples: NDArray[np.int64]
+    values: NDArray[np.float64]
+    truth: NDArray[Any]
+
+
+def decode(task: Task, loader: DataLoader[Any]) -> list[Decoded]:
+    """Decode every recording a loader covers, averaging windows where they overlap.
+
+    A window counts most at its middle and least at its ends, where the network has seen least of what lies around.
+    """
+    dataset = loader.dataset
+    assert isinstance(dataset, WindowDataset)
+    length = dataset.windows.length
+    weight = 1.0 - np.abs(np.linspace(-1, 1, length + 2)[1:-1])
+    sums = {number: _Stitch(dataset.spec.n_outputs) for number in range(len(dataset.recording_ids))}
+    for batch, output in zip(loader, predict(task, loader)):
+        for row, (number, first) in enumerate(zip(batch.recording.tolist(), batch.first.tolist())):
+            sums[number].add(first, weight, output[row].double().cpu().numpy(), batch.target[row].numpy())
+    return [stitch.finish(dataset.recording_ids[number]) for number, stitch in sums.items()]
+
+
+class _Stitch:
+    """Weighted mean of overlapping windows of one recording."""
+
+    def __init__(self, n_outputs: int) -> None:
+        self.total, self.weight = np.zeros((0, n_outputs)), np.zeros(0)
+        self.truth: NDArray[Any] | None = None
+
+    def add(self, first: int, weight: NDArray[np.float64], values: NDArray[np.float64], truth: NDArray[Any]) -> None:
+        stop = first + len(values)
+        if stop > len(self.total):
+            missing = stop - len(self.total)
+            self.total = np.pad(self.total, ((0, missing), (0, 0)))
+            self.weight = np.pad(self.weight, (0, missing))
+            old = truth[:0] if self.truth is None else self.truth
+            self.truth = np.concatenate([old, np.zeros((missing, *truth.shape[1:]), truth.dtype)])
+        assert self.truth is not None
+        self.total[first:stop] += weight[:, None] * values
+        self.weight[first:stop] += weight
+        self.truth[first:stop] = truth
+
+    def finish(self, recording_id: str) -> Decoded:
+        covered = np.flatnonzero(self.weight)
+        assert self.truth is not None
+        return Decoded(recording_id, covered, self.total[covered] / self.weight[covered, None], self.truth[covered])

@@ -1,0 +1,215 @@
+"""A recording as a run looks at it: chosen channels, resampled to one clock, with its target on the same clock.
+
+Nothing here is written back: the store keeps raw values, these are views of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurodata import names
+from neurodata.checks import check_option
+from neurodata.errors import NeurodataError
+from neurodata.identity import celegans
+from neurodata.recording.recording import Recording
+from neurodata.recording.timed import check_seconds
+from neurodata.windows.align import codes_at, grid, resample
+from neurodata.windows.spec import CLASS, CONTINUOUS, NO_TARGET, DataSpec
+from neurodata.windows.splits import Stretch
+
+NAMED, ALL = "named", "all"
+WORM = "Caenorhabditis elegans"
+NOT_LABELLED = -1
+"""Class code of a sample that no interval covers."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One recording on a run's clock.
+
+    Parameters
+    ----------
+    recording_id
+        Where it comes from.
+    rate_hz
+        Sample ``k`` was taken at ``k / rate_hz`` seconds from the session's start.
+    values
+        Physical values, NaN where nothing was recorded, float32 ``(time, channel)``.
+    channel_ids
+        Position in the vocabulary plus one, 0 where the channel's identity is unknown, ``(channel,)``.
+    target
+        Class codes int64 ``(time,)`` (-1: not labelled), or float32 ``(time, output)`` (NaN: not recorded), or None.
+    """
+
+    recording_id: str
+    rate_hz: float
+    values: NDArray[np.float32]
+    channel_ids: NDArray[np.int64]
+    target: NDArray[np.int64] | NDArray[np.float32] | None
+
+    def samples(self, stretch: Stretch) -> slice:
+        """Return the samples taken in ``[start, stop)``."""
+        first, last = (int(np.ceil(t * self.rate_hz - 1e-9)) for t in (stretch.start, stretch.stop))
+        return slice(max(0, first), min(len(self.values), max(first, last)))
+
+
+def prepare(recording: Recording, spec: DataSpec, *, channels: str = NAMED, causal: bool = False) -> Prepared:
+    """Return a recording on the clock of a `DataSpec`.
+
+    Parameters
+    ----------
+    recording
+        What to look at.
+    spec
+        Signal, rate, vocabulary and target.
+    channels
+        ``named``: channels whose label is in the vocabulary; ``all``: every channel, unknown ones with id 0.
+    causal
+        Whether resampling may use later samples (see `neurodata.windows.align.resample`).
+
+    Raises
+    ------
+    NeurodataError
+        If the signal or the target is missing, the rate unknown, or no channel is left.
+    """
+    check_option("choice of channels", channels, (NAMED, ALL))
+    signal = recording.signals[spec.signal]
+    check_seconds(signal)
+    ids = channel_ids(labels_of(recording, spec.signal), spec.vocabulary)
+    kept = np.flatnonzero(ids > 0) if channels == NAMED else np.arange(ids.size)
+    if kept.size == 0:
+        raise NeurodataError(
+            f"{recording.recording_id}: no channel of {spec.signal!r} has a label of the vocabulary; take channels='all'"
+        )
+    times = grid(0.0, recording.duration_seconds, spec.rate_hz)
+    raw = np.asarray(signal.isel({names.CHANNEL: kept}).values, np.float64)
+    values = resample(raw, np.asarray(signal[names.TIME].values), times, causal=causal)
+    return Prepared(
+        recording.recording_id, spec.rate_hz, values.astype(np.float32), ids[kept], _target(recording, spec, times, causal)
+    )
+
+
+def labels_of(recording: Recording, signal: str) -> NDArray[np.str_]:
+    """Return the channels' labels, ``""`` where a channel has none, shape ``(channel,)``."""
+    found = recording.signals[signal]
+    if "label" not in found.coords:
+        return np.full(found.sizes[names.CHANNEL], "", dtype=np.str_)
+    return np.asarray(found.coords["label"].values, dtype=np.str_)
+
+
+def channel_ids(labels: NDArray[np.str_], vocabulary: Sequence[str]) -> NDArray[np.int64]:
+    """Return position in the vocabulary plus one per label, 0 for labels it does not hold."""
+    position = {name: i + 1 for i, name in enumerate(vocabulary)}
+    return np.asarray([position.get(label, 0) for label in labels.tolist()], dtype=np.int64)
+
+
+def _target(
+    recording: Recording, spec: DataSpec, times: NDArray[np.float64], causal: bool
+) -> NDArray[np.int64] | NDArray[np.float32] | None:
+    if spec.target_kind == CLASS:
+        table = recording.intervals[spec.target]
+        names_by_code = dict(zip(table[names.CODE].values.tolist(), table[names.LABEL].values.tolist()))
+        position = {name: i for i, name in enumerate(spec.classes)}
+        codes = codes_at(table, times)
+        target = np.full(codes.shape, NOT_LABELLED, dtype=np.int64)
+        for code, name in names_by_code.items():
+            target[codes == code] = position.get(name, NOT_LABELLED)
+        return target
+    if spec.target_kind == CONTINUOUS:
+        signal = recording.signals[spec.target]
+        check_seconds(signal)
+        values = resample(np.asarray(signal.values, np.float64), np.asarray(signal[names.TIME].values), times, causal=causal)
+        return values.astype(np.float32)
+    return None
+
+
+def make_spec(
+    recordings: Iterable[Recording],
+    *,
+    inputs: str,
+    rate_hz: float,
+    window_seconds: float,
+    target: str = "",
+) -> DataSpec:
+    """Return the `DataSpec` of a set of recordings.
+
+    The vocabulary is the table of all 302 neurons where every recording is of *C. elegans*, so that models of different
+    worms share it; else the labels that occur, sorted.
+
+    Parameters
+    ----------
+    recordings
+        Recordings a model will be trained on.
+    inputs
+        Name of the input signal.
+    rate_hz
+        Rate of the windows' clock.
+    window_seconds
+        Length of a window; must be a whole number of samples.
+    target
+        Name of an interval table (a class per sample) or of a signal (continuous), ``""`` for none.
+
+    Raises
+    ------
+    NeurodataError
+        If a signal or target is missing somewhere, or the window is not a whole number of samples.
+    """
+    samples = window_seconds * rate_hz
+    if abs(samples - round(samples)) > 1e-6 or round(samples) < 1:
+        raise NeurodataError(
+            f"a window of {window_seconds:g} s at {rate_hz:g} Hz is {samples:g} samples; choose lengths that give a whole number"
+        )
+    labels: set[str] = set()
+    classes: dict[int, str] = {}
+    kinds: set[str] = set()
+    outputs: tuple[str, ...] = ()
+    worms = True
+    for recording in recordings:
+        labels |= set(labels_of(recording, inputs).tolist()) - {""}
+        worms &= recording.metadata["subject"]["species"] == WORM
+        kind, found = _target_of(recording, target)
+        kinds.add(kind)
+        if kind == CLASS:
+            _merge_classes(classes, found, recording.recording_id)
+        elif kind == CONTINUOUS:
+            outputs = tuple(found.values())
+    if len(kinds) != 1:
+        raise NeurodataError(f"recordings disagree about the target {target!r}: {', '.join(sorted(kinds)) or 'there are none'}")
+    vocabulary = celegans.NAMES if worms else tuple(sorted(labels))
+    groups = _worm_pairs() if worms else ()
+    named = tuple(classes[code] for code in sorted(classes)) or outputs
+    return DataSpec(inputs, float(rate_hz), round(samples), vocabulary, groups, target, kinds.pop(), named)
+
+
+def _worm_pairs() -> tuple[str, ...]:
+    """Name of the left-right pair of each worm neuron; an unpaired neuron is its own."""
+    neurons = celegans.table()
+    return tuple(min(name, partner) if partner else name for name, partner in zip(neurons["name"], neurons["left_right"]))
+
+
+def _target_of(recording: Recording, target: str) -> tuple[str, dict[int, str]]:
+    """Kind of the target, and its classes by code or its channels by position."""
+    if not target:
+        return NO_TARGET, {}
+    if target in recording.intervals:
+        table = recording.intervals[target]
+        if names.CODE not in table or names.LABEL not in table:
+            raise NeurodataError(f"{recording.recording_id}: intervals {target!r} need the columns 'code' and 'label'")
+        return CLASS, dict(zip(table[names.CODE].values.tolist(), table[names.LABEL].values.tolist()))
+    if target in recording.signals:
+        ids = recording.signals[target].coords[names.CHANNEL_ID].values.tolist()
+        return CONTINUOUS, dict(enumerate(ids))
+    raise NeurodataError(
+        f"{recording.recording_id} has no target {target!r}; it has intervals {', '.join(recording.intervals) or 'none'} "
+        f"and signals {', '.join(recording.signals)}"
+    )
+
+
+def _merge_classes(classes: dict[int, str], found: dict[int, str], recording_id: str) -> None:
+    for code, name in found.items():
+        if classes.setdefault(code, name) != name:
+            raise NeurodataError(f"{recording_id}: code {code} means {name!r}, but {classes[code]!r} in other recordings")
