@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -11,12 +10,14 @@ import numpy as np
 import xarray as xr
 from xarray.backends.common import BackendArray
 from xarray.core import indexing
+from xarray.core.indexes import PandasIndex
 
 from neurodata import names
 from neurodata.checks import check_option
-from neurodata.recording.timed import TimeIndex
+from neurodata.recording.time_index import TimeIndex, TimesIndex, time_coordinates
 
 T = TypeVar("T")
+_DEEPEST = 40
 
 
 class Members(Mapping[str, T]):
@@ -76,10 +77,26 @@ def physical(signal: xr.DataArray) -> xr.DataArray:
 
 
 def _view(member: Any) -> Any:
-    return member.copy(deep=False)
+    """A fresh shallow copy: values are shared (and read-only), attributes are not."""
+    copy = member.copy(deep=False)
+    copy.attrs = plain_copy(copy.attrs)
+    for name in [*getattr(copy, "data_vars", ()), *copy.coords]:
+        if name not in copy.indexes:
+            copy[name].attrs = plain_copy(copy[name].attrs)
+    return copy
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+def plain_copy(value: Any, depth: int = 0) -> Any:
+    """Copy nested dictionaries and lists, so that editing the copy leaves the original as it is."""
+    if depth > _DEEPEST:  # far deeper than the schema allows, perhaps a cycle; validate says so
+        return value
+    if isinstance(value, Mapping):
+        return {key: plain_copy(entry, depth + 1) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [plain_copy(entry, depth + 1) for entry in value]
+    return value
+
+
 class Recording:
     """One session of one subject on one clock, in memory or opened lazily from a store.
 
@@ -112,30 +129,63 @@ class Recording:
     3
     """
 
-    metadata: Mapping[str, Any]
-    signals: Mapping[str, xr.DataArray] = field(default_factory=dict)
-    events: Mapping[str, xr.Dataset] = field(default_factory=dict)
-    intervals: Mapping[str, xr.Dataset] = field(default_factory=dict)
-    units: xr.Dataset | None = None
-    decode: bool = True
-
-    def __post_init__(self) -> None:
-        def set_field(name: str, value: Any) -> None:
-            object.__setattr__(self, name, value)
-
+    def __init__(
+        self,
+        metadata: Mapping[str, Any],
+        signals: Mapping[str, xr.DataArray] | None = None,
+        events: Mapping[str, xr.Dataset] | None = None,
+        intervals: Mapping[str, xr.Dataset] | None = None,
+        units: xr.Dataset | None = None,
+        decode: bool = True,
+    ) -> None:
         def signal_view(signal: xr.DataArray) -> xr.DataArray:
-            return physical(signal).copy(deep=False) if self.decode else signal.copy(deep=False)
+            return _view(physical(signal)) if decode else _view(signal)
 
-        named = {name: _current(signal).rename(name) for name, signal in dict(self.signals_stored).items()}
-        set_field("metadata", MappingProxyType(dict(self.metadata)))
-        set_field("signals", Members("signal", named, signal_view))
-        set_field("events", Members("event table", _stored(self.events), _view))
-        set_field("intervals", Members("interval table", _stored(self.intervals), _view))
+        named = {name: _guard(_view(_current(signal).rename(name))) for name, signal in _stored(signals).items()}
+        fields = {
+            "_metadata": plain_copy(metadata),
+            "_signals": Members("signal", named, signal_view),
+            "_events": Members("event table", _guarded(events), _view),
+            "_intervals": Members("interval table", _guarded(intervals), _view),
+            "_units": None if units is None else _guard(_view(units)),
+            "decode": decode,
+        }
+        self.__dict__.update(fields)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"a recording is not edited; make a changed one with recording.replace({name}=…)")
+
+    __delattr__ = __setattr__  # type: ignore[assignment]
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """What is known besides the samples; a copy, so editing it changes nothing here."""
+        return MappingProxyType(plain_copy(self._metadata))
+
+    @property
+    def signals(self) -> Members[xr.DataArray]:
+        """Name → signal in physical units (as stored with ``decode=False``)."""
+        return self._signals
+
+    @property
+    def events(self) -> Members[xr.Dataset]:
+        """Name → table of events."""
+        return self._events
+
+    @property
+    def intervals(self) -> Members[xr.Dataset]:
+        """Name → table of half-open stretches."""
+        return self._intervals
+
+    @property
+    def units(self) -> xr.Dataset | None:
+        """The table that the ``unit`` of events points into, None where there are no sorted units."""
+        return None if self._units is None else _view(self._units)
 
     @property
     def signals_stored(self) -> Mapping[str, xr.DataArray]:
         """Signals as they are stored: integers stay integers."""
-        return _stored(self.signals)
+        return {name: _view(signal) for name, signal in _stored(self._signals).items()}
 
     @property
     def recording_id(self) -> str:
@@ -164,12 +214,21 @@ class Recording:
 
     def replace(self, **changes: Any) -> Recording:
         """Return a recording with some fields replaced; this one stays as it is."""
-        fields = {"signals": self.signals_stored, **changes}
-        return replace(self, **fields)
+        fields = {
+            "metadata": self._metadata,
+            "signals": self._signals,
+            "events": self._events,
+            "intervals": self._intervals,
+            "units": self._units,
+            "decode": self.decode,
+        }
+        for name in changes:
+            check_option("field of a recording", name, fields)
+        return Recording(**(fields | changes))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        parts = (self.signals_stored, _stored(self.events), _stored(self.intervals))
-        return Recording, (dict(self.metadata), *parts, self.units, self.decode)
+        members = (_stored(self._signals), _stored(self._events), _stored(self._intervals))
+        return Recording, (self._metadata, *members, self._units, self.decode)
 
     def __repr__(self) -> str:
         lines = [f"<Recording {self.metadata.get('recording_id')} · {self.duration_seconds:.1f} s>"]
@@ -185,14 +244,32 @@ class Recording:
         return "\n".join(lines)
 
 
-def _stored(members: Mapping[str, T]) -> dict[str, T]:
-    return dict(members._members) if isinstance(members, Members) else dict(members)
+def _stored(members: Mapping[str, T] | None) -> dict[str, T]:
+    return dict(members._members) if isinstance(members, Members) else dict(members or {})
+
+
+def _guarded(tables: Mapping[str, xr.Dataset] | None) -> dict[str, xr.Dataset]:
+    return {name: _guard(_view(table)) for name, table in _stored(tables).items()}
+
+
+def _guard(member: Any) -> Any:
+    """Make the values in memory read-only, without copying them and without touching what the caller holds."""
+    variables = (
+        member.variables if isinstance(member, xr.Dataset) else {None: member.variable, **member.coords.variables}
+    )
+    for variable in variables.values():
+        if isinstance(variable._data, np.ndarray) and variable._data.flags.writeable:
+            variable.data = variable._data.view()
+            variable._data.flags.writeable = False
+    return member
 
 
 def _current(signal: xr.DataArray) -> xr.DataArray:
-    """The signal with rate and start restated from its index: after a cut its attributes are those of the whole."""
+    """The signal with half-open time, and rate and start restated from it: after a cut they are not the whole's."""
     index = signal.xindexes.get(names.TIME)
     signal = signal.copy(deep=False)
+    if isinstance(index, PandasIndex) and not isinstance(index, TimesIndex) and index.index.dtype == np.float64:
+        signal = signal.drop_vars(names.TIME).assign_coords(time_coordinates(None, index.index.to_numpy()))
     signal.attrs.pop(names.SAMPLING_RATE, None)
     signal.attrs.pop(names.START_SECONDS, None)
     if isinstance(index, TimeIndex) and index.clock.unit == names.SECONDS:

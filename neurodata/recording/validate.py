@@ -1,9 +1,8 @@
-"""The schema, checked: every breach is listed at once, each with its path."""
+"""Is a recording what the schema says? Every breach is listed at once, with its path."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,13 +11,14 @@ import xarray as xr
 from neurodata import names
 from neurodata.checks import is_safe_part
 from neurodata.errors import SchemaError
+from neurodata.recording.attributes import json_problems, reserved_problems, text_column_problems
+from neurodata.recording.clock import Clock
 from neurodata.recording.metadata import metadata_problems
 from neurodata.recording.recording import Recording
-from neurodata.recording.timed import clock_of
+from neurodata.recording.time_index import clock_of
 
-_RESERVED_COLUMNS = {names.TIME, "segment_start", "segment_first", "second_first_event"}
-_MAX_TEXT = 1_000_000
-"""Longest text, in characters, that an attribute may hold: far above any real one, far below what hurts a reader."""
+_RESERVED = {names.TIME, "segment_start", "segment_first", "second_first_event"}
+"""Arrays of the store's own beside a member's columns."""
 
 
 def validate(recording: Recording) -> None:
@@ -31,20 +31,20 @@ def validate(recording: Recording) -> None:
     """
     problems = list_problems(recording)
     if problems:
-        raise SchemaError(f"recording {recording.metadata.get('recording_id')!r}", problems)
+        raise SchemaError(f"recording {recording.metadata.get('recording_id')!a}", problems)
 
 
 def list_problems(recording: Recording) -> list[str]:
     """List every breach of the schema, each beginning with its path; an empty list means that all is well."""
-    problems = metadata_problems(dict(recording.metadata))
-    problems += _json_problems("metadata", dict(recording.metadata))
-    for name, signal in recording.signals_stored.items():
-        problems += _named(f"{names.SIGNALS}/{name}", name, _signal_problems(signal))
+    metadata = dict(recording.metadata)
+    problems = metadata_problems(metadata) + json_problems("metadata", metadata)
     n_units = None if recording.units is None else recording.units.sizes.get(names.UNIT, 0)
+    for name, signal in recording.signals_stored.items():
+        problems += _named(names.SIGNALS, name, _signal_problems(signal), _RESERVED)
     for name, table in recording.events.items():
-        problems += _named(f"{names.EVENTS}/{name}", name, _event_problems(table, n_units))
+        problems += _named(names.EVENTS, name, _event_problems(table, n_units))
     for name, table in recording.intervals.items():
-        problems += _named(f"{names.INTERVALS}/{name}", name, _interval_problems(table))
+        problems += _named(names.INTERVALS, name, _interval_problems(table))
     if recording.units is not None:
         problems += [f"{names.UNITS}: {problem}" for problem in _unit_problems(recording.units)]
     if not (recording.signals_stored or recording.events or recording.intervals):
@@ -52,86 +52,90 @@ def list_problems(recording: Recording) -> list[str]:
     return problems
 
 
-def _named(path: str, name: str, problems: Iterator[str]) -> list[str]:
+def _named(group: str, name: Any, problems: Iterable[str], taken: Iterable[str] = ()) -> list[str]:
+    safe = isinstance(name, str) and is_safe_part(name)
+    path = f"{group}/{name if safe else ascii(name)}"
     found = [f"{path}: {problem}" for problem in problems]
-    if not is_safe_part(name):
+    if not safe:
         found.insert(0, f"{path}: a name is made of letters, digits and _ . + = - and does not begin with a dot")
+    elif name in taken or name in (names.CHANNEL, "segment"):
+        found.insert(0, f"{path}: the store keeps that name for itself; choose another")
     return found
 
 
-def _json_problems(path: str, value: Any) -> list[str]:
-    """What in an attribute is not plain JSON: other types, NaN, infinity, lone surrogates, endless text."""
-    if isinstance(value, Mapping):
-        bad_keys = [f"{path}: key {key!r} is not text" for key in value if not isinstance(key, str)]
-        return bad_keys + [p for key, entry in value.items() for p in _json_problems(f"{path}/{key}", entry)]
-    if isinstance(value, (list, tuple)):
-        return [p for i, entry in enumerate(value) for p in _json_problems(f"{path}/{i}", entry)]
-    if isinstance(value, str):
-        if len(value) > _MAX_TEXT:
-            return [f"{path}: text of {len(value)} characters; at most {_MAX_TEXT} fit into an attribute"]
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            return [f"{path}: {value!r} is not valid Unicode text"]
-        return []
-    if isinstance(value, float) and not math.isfinite(value):
-        return [f"{path}: {value} cannot be written as JSON; leave the attribute out where the value is unknown"]
-    if value is None or isinstance(value, (bool, int, float)):
-        return []
-    return [f"{path}: {type(value).__name__} is not a JSON value; use text, numbers, lists or dictionaries"]
+def _attribute_problems(attributes: Mapping[Any, Any]) -> Iterator[str]:
+    yield from json_problems("attributes", attributes)
+    yield from reserved_problems(attributes)
 
 
-def _column_problems(
-    table: xr.Dataset | xr.DataArray, columns: Mapping[Any, Any], dimension: str, reserved: set[str]
-) -> Iterator[str]:
+def _column_problems(columns: Mapping[Any, Any], dimension: str, taken: set[str]) -> Iterator[str]:
     for column, values in columns.items():
-        if not isinstance(column, str) or not is_safe_part(column) or column in reserved:
-            yield f"column {column!r} cannot be stored under that name"
+        if not isinstance(column, str) or not is_safe_part(column) or column in taken or column == dimension:
+            yield f"column {column!a} cannot be stored under that name"
         if values.dims != (dimension,):
-            yield f"column {column!r} has dimensions {values.dims}, expected ({dimension!r},)"
-        if values.dtype.kind not in "biufU":
-            yield f"column {column!r} has type {values.dtype}; text, numbers and booleans can be stored"
-        yield from _json_problems(f"column {column!r}", dict(values.attrs))
-    yield from _json_problems("attributes", dict(table.attrs))
+            yield f"column {column!a} has dimensions {values.dims}, expected ({dimension!r},)"
+        if values.dtype.kind not in "biufU" or (values.dtype.itemsize not in (1, 2, 4, 8) and values.dtype.kind != "U"):
+            yield f"column {column!a} has type {values.dtype}; text, numbers and booleans can be stored"
+        elif values.dtype == np.float16:
+            yield f"column {column!a} has type float16, which not every reader knows; use float32"
+        elif values.dtype.kind == "U":
+            yield from (f"column {column!a} {problem}" for problem in text_column_problems(values.values))
+        yield from (f"column {column!a}: {problem}" for problem in _attribute_problems(dict(values.attrs)))
+        for attribute in (names.SCALE_FACTOR, names.ADD_OFFSET):
+            if attribute in values.attrs:
+                yield f"column {column!a}: attribute {attribute!r} belongs to signals; store the physical values"
 
 
 def _signal_problems(signal: xr.DataArray) -> Iterator[str]:
     if signal.dims != (names.TIME, names.CHANNEL):
         yield f"dimensions are {signal.dims}, expected ('time', 'channel')"
-        return
-    if signal.dtype.kind not in "iuf" or signal.dtype.itemsize > 8:
-        yield f"type {signal.dtype} cannot be stored; use floats or integers"
+    if signal.dtype.kind not in "iuf" or signal.dtype.itemsize > 8 or signal.dtype == np.float16:
+        yield f"type {signal.dtype} cannot be stored; use float32, float64 or integers"
     if not isinstance(signal.attrs.get(names.UNITS_ATTRIBUTE), str):
         yield "attribute 'units' is missing; use 'a.u.' where the scale is unknown"
     if signal.attrs.get(names.ROLE) not in names.ROLES:
         yield f"attribute 'role' is {signal.attrs.get(names.ROLE)!r}, expected one of {', '.join(names.ROLES)}"
-    yield from _time_problems(signal)
+    yield from _attribute_problems(dict(signal.attrs))
+    if names.TIME in signal.dims:
+        yield from _time_problems(signal)
     columns = {name: values for name, values in signal.coords.items() if name != names.TIME}
-    yield from _column_problems(signal, columns, names.CHANNEL, {str(signal.name), *_RESERVED_COLUMNS})
+    yield from _column_problems(columns, names.CHANNEL, {str(signal.name), *_RESERVED})
     yield from _channel_problems(signal)
+    yield from _scale_problems(signal)
 
 
 def _time_problems(signal: xr.DataArray) -> Iterator[str]:
     clock = clock_of(signal)
-    if names.TIME not in signal.coords:
+    if clock is not None:
+        yield from _clock_problems(clock)
+    elif names.TIME not in signal.coords:
         yield "there is no time; make signals with neurodata.recording.timed.make_signal"
-    elif clock is None:
-        times = np.asarray(signal[names.TIME].values)
-        if times.dtype != np.float64:
-            yield f"time has type {times.dtype}, expected float64 seconds"
-        elif not np.isfinite(times).all():
-            yield f"time is not finite at sample {int(np.flatnonzero(~np.isfinite(times))[0])}"
-        elif (np.diff(times) <= 0).any():
-            yield f"time does not increase at sample {int(np.flatnonzero(np.diff(times) <= 0)[0]) + 1}"
     else:
-        if not (math.isfinite(clock.rate_hz) and clock.rate_hz > 0):
-            yield f"the sampling rate is {clock.rate_hz} Hz, expected a positive number"
-        if len(clock.starts) != len(clock.firsts) or not np.isfinite(clock.starts).all():
-            yield "segments need one finite start in seconds and one first sample each"
-        elif len(clock.starts) > 1 and not (np.diff(clock.firsts) > 0).all():
-            yield "the first samples of segments do not increase"
-        elif len(clock.starts) > 1 and (np.diff(clock.starts) < np.diff(clock.firsts) / clock.rate_hz - 1e-9).any():
-            yield "two segments overlap in time"
+        yield from _times_problems(np.asarray(signal[names.TIME].values), "sample", strictly=True)
+
+
+def _times_problems(times: np.ndarray[Any, Any], what: str, *, strictly: bool) -> Iterator[str]:
+    if times.dtype != np.float64:
+        yield f"time has type {times.dtype}, expected float64 seconds"
+    elif times.ndim != 1:
+        yield f"time has {times.ndim} dimensions, expected one"
+    elif not np.isfinite(times).all():
+        yield f"time is not finite at {what} {int(np.flatnonzero(~np.isfinite(times))[0])}"
+    else:
+        steps = np.diff(times)
+        back = np.flatnonzero(steps <= 0 if strictly else steps < 0)
+        if back.size:
+            yield f"time {'does not increase' if strictly else 'is not sorted'} at {what} {int(back[0]) + 1}"
+
+
+def _clock_problems(clock: Clock) -> Iterator[str]:
+    firsts, starts = np.asarray(clock.firsts), np.asarray(clock.starts)
+    if firsts[0] > clock.offset:
+        yield f"the first segment begins at sample {firsts[0]}, expected 0; the samples before it have no time"
+    if (np.diff(firsts) <= 0).any():
+        yield "the first samples of segments do not increase"
+    elif (np.diff(starts) < np.diff(firsts) / clock.rate_hz - 1e-9).any():
+        yield "two segments overlap in time"
 
 
 def _channel_problems(signal: xr.DataArray) -> Iterator[str]:
@@ -139,41 +143,44 @@ def _channel_problems(signal: xr.DataArray) -> Iterator[str]:
         yield "channel column 'channel_id' is missing"
     else:
         ids = np.asarray(signal.coords[names.CHANNEL_ID].values)
-        values, counts = np.unique(ids, return_counts=True)
         if ids.dtype.kind != "U":
             yield f"channel_id has type {ids.dtype}, expected text"
-        elif (counts > 1).any():
-            yield f"channel_id is not unique: {', '.join(map(repr, values[counts > 1][:5].tolist()))} come more than once"
+        else:
+            values, counts = np.unique(ids, return_counts=True)
+            twice = ", ".join(map(ascii, values[counts > 1][:5].tolist()))
+            if twice:
+                yield f"channel_id is not unique: {twice} come more than once"
+            if (values == "").any():
+                yield "channel_id is empty for a channel; every channel needs a name"
     confidence = signal.coords.get(names.LABEL_CONFIDENCE)
     if confidence is not None and confidence.dtype.kind == "f":
         values = confidence.values[~np.isnan(confidence.values)]
         if ((values < 0) | (values > 1)).any():
             yield "label_confidence lies outside 0 … 1"
-    scale = (
-        signal.coords[names.SCALE_FACTOR].values
-        if names.SCALE_FACTOR in signal.coords
-        else signal.attrs.get(names.SCALE_FACTOR)
-    )
-    if scale is not None and not (
-        np.isfinite(np.asarray(scale, float)).all() and (np.asarray(scale, float) != 0).all()
-    ):
-        yield "scale_factor is not a finite number other than 0"
-    if scale is not None and signal.dtype.kind == "f":
-        yield "scale_factor belongs to integer signals; a float signal is in its physical unit already"
+
+
+def _scale_problems(signal: xr.DataArray) -> Iterator[str]:
+    for name in (names.SCALE_FACTOR, names.ADD_OFFSET):
+        value = signal.coords[name].values if name in signal.coords else signal.attrs.get(name)
+        if value is None:
+            continue
+        number = np.asarray(value)
+        finite = number.dtype.kind in "iuf" and bool(np.isfinite(number).all())
+        if not finite or (name == names.SCALE_FACTOR and bool((number == 0).any())):
+            yield f"{name} is not a finite number" + (" other than 0" if name == names.SCALE_FACTOR else "")
+        elif number.ndim and name not in signal.coords:
+            yield f"attribute {name!r} is one number; one value per channel is a column"
+        if signal.dtype.kind == "f":
+            yield f"{name} belongs to integer signals; a float signal is in its physical unit already"
 
 
 def _event_problems(table: xr.Dataset, n_units: int | None) -> Iterator[str]:
-    yield from _column_problems(table, table.variables, names.EVENT, _RESERVED_COLUMNS - {names.TIME})
-    if names.TIME not in table:
+    yield from _attribute_problems(dict(table.attrs))
+    yield from _column_problems(table.variables, names.EVENT, _RESERVED - {names.TIME})
+    if names.TIME not in table.variables:
         yield "column 'time' is missing"
-        return
-    times = np.asarray(table[names.TIME].values)
-    if times.dtype != np.float64:
-        yield f"time has type {times.dtype}, expected float64 seconds"
-    elif not np.isfinite(times).all():
-        yield f"time is not finite at event {int(np.flatnonzero(~np.isfinite(times))[0])}"
-    elif (np.diff(times) < 0).any():
-        yield f"time is not sorted at event {int(np.flatnonzero(np.diff(times) < 0)[0]) + 1}"
+    else:
+        yield from _times_problems(np.asarray(table[names.TIME].values), "event", strictly=False)
     if names.UNIT in table.variables:
         units = np.asarray(table[names.UNIT].values)
         if units.dtype.kind not in "iu":
@@ -185,14 +192,17 @@ def _event_problems(table: xr.Dataset, n_units: int | None) -> Iterator[str]:
 
 
 def _interval_problems(table: xr.Dataset) -> Iterator[str]:
-    yield from _column_problems(table, table.variables, names.INTERVAL, _RESERVED_COLUMNS)
-    missing = [edge for edge in (names.START, names.STOP) if edge not in table]
+    yield from _attribute_problems(dict(table.attrs))
+    yield from _column_problems(table.variables, names.INTERVAL, _RESERVED)
+    missing = [edge for edge in (names.START, names.STOP) if edge not in table.variables]
     if missing:
         yield f"column {' and '.join(map(repr, missing))} is missing"
         return
-    start, stop = table[names.START].values, table[names.STOP].values
+    start, stop = np.asarray(table[names.START].values), np.asarray(table[names.STOP].values)
     if start.dtype != np.float64 or stop.dtype != np.float64:
         yield f"start and stop have types {start.dtype} and {stop.dtype}, expected float64 seconds"
+    elif start.shape != stop.shape:
+        yield f"start and stop have shapes {start.shape} and {stop.shape}, expected one of each per interval"
     elif not (np.isfinite(start).all() and np.isfinite(stop).all()):
         yield "start or stop is not finite"
     elif (stop < start).any():
@@ -201,8 +211,9 @@ def _interval_problems(table: xr.Dataset) -> Iterator[str]:
 
 
 def _unit_problems(units: xr.Dataset) -> Iterator[str]:
-    yield from _column_problems(units, units.variables, names.UNIT, _RESERVED_COLUMNS)
-    if "unit_id" not in units:
+    yield from _attribute_problems(dict(units.attrs))
+    yield from _column_problems(units.variables, names.UNIT, _RESERVED)
+    if "unit_id" not in units.variables:
         yield "column 'unit_id' is missing"
-    elif len(np.unique(units["unit_id"].values)) != units.sizes[names.UNIT]:
+    elif len(np.unique(units["unit_id"].values)) != units["unit_id"].size:
         yield "unit_id is not unique"
