@@ -15,7 +15,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
-from PIL import Image
 
 from neurodata.report.colours import INK
 from neurodata.report.run_folder import HeatMap
@@ -39,7 +38,7 @@ _MAX_COLUMNS = 1000
 
 
 def draw(make_figure: Callable[..., Figure], *args: Any, vector: bool = True, **options: Any) -> str:
-    """Return the figure that ``make_figure(*args, **options)`` makes as a data URI: SVG, or a 256-colour PNG."""
+    """Return the figure that ``make_figure(*args, **options)`` makes as a data URI: SVG or PNG."""
     with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # names may be in any script
         figure = make_figure(*args, **options)
@@ -47,11 +46,8 @@ def draw(make_figure: Callable[..., Figure], *args: Any, vector: bool = True, **
         if vector:
             figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
             return _data_uri("image/svg+xml", buffer.getvalue())
-        figure.savefig(buffer, format="png")
-        small = io.BytesIO()
-        with Image.open(buffer) as full:
-            full.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(small, format="png", optimize=True)
-        return _data_uri("image/png", small.getvalue())
+        figure.savefig(buffer, format="png", pil_kwargs={"optimize": True})
+        return _data_uri("image/png", buffer.getvalue())
 
 
 def make_heatmap_figure(heatmap: HeatMap, classes: Sequence[str], colours: Sequence[str]) -> Figure:
@@ -80,9 +76,12 @@ def make_heatmap_figure(heatmap: HeatMap, classes: Sequence[str], colours: Seque
         else:
             axis.set_yticks([])
         axis.set_ylabel(f"{len(block)} {'named' if block is named else 'unnamed'}")
+        axis.spines[:].set_visible(False)
+        axis.tick_params(axis="x", length=0)
     figure.colorbar(image, ax=list(axes[: len(blocks)]), pad=0.01, fraction=0.02, label="z-score", extend="both")
     draw_states(axes[-1], heatmap.time, heatmap.codes, colours)
-    axes[-1].set(yticks=[], xlabel="time (s)")
+    axes[-1].set(yticks=[], xlabel="time (s)", xlim=(time[0], time[-1]))
+    axes[-1].spines["left"].set_visible(False)
     axes[-1].set_ylabel("state", rotation=0, ha="right", va="center")
     _add_state_legend(figure, classes, colours)
     return figure
@@ -105,6 +104,7 @@ def make_timeline_figure(
         axis.tick_params(axis="y", length=0)
         axis.spines["left"].set_visible(False)
         axis.set_title(plain(recording), fontsize=9, pad=2)
+        axis.margins(x=0)
     axes[-1].set_xlabel("time (s)")
     _add_state_legend(figure, classes, colours)
     return figure
@@ -121,6 +121,7 @@ def make_trace_figure(
         axis.plot(time, prediction, color="#D55E00", lw=0.8, label="predicted")
         axis.set_title(plain(recording), fontsize=9, pad=2)
         axis.set_ylabel(plain(units))
+        axis.margins(x=0)
     axes[0].legend(loc="upper right", ncols=2)
     axes[-1].set_xlabel("time (s)")
     return figure
@@ -156,16 +157,15 @@ def make_confusion_figure(matrices: Sequence[tuple[str, NDArray[np.integer]]], c
 
 def make_score_figure(table: pd.DataFrame, summary: pd.DataFrame, models: Sequence[str], label: str) -> Figure:
     """Draw one metric: a dot per subject, the mean with its 95 % CI as a bar, chance as a dashed line."""
-    figure = Figure(figsize=(WIDTH, 0.8 + 0.36 * len(models)), dpi=120, layout="constrained")
+    figure = Figure(figsize=(WIDTH, 0.8 + 0.4 * len(models)), dpi=120, layout="constrained")
     axis = figure.subplots()
     for place, model in enumerate(models):
         values = table[table["model"] == model].groupby("subject")["value"].mean()
         mean, low, high = summary.loc[summary["model"] == model, ["mean", "low", "high"]].iloc[0]
         colour = "#0072B2" if (table.loc[table["model"] == model, "role"] == "model").all() else "#808080"
-        offsets = np.linspace(-0.16, 0.16, len(values)) if len(values) > 1 else np.zeros(1)
-        axis.plot(values, place + offsets, "o", ms=4, color=colour, alpha=0.55, mec="none")
-        axis.plot([low, high], [place, place], color=colour, lw=2.2, solid_capstyle="butt")
-        axis.plot(mean, place, "D", ms=6, color=colour, mec="white")
+        axis.plot(values, np.full(len(values), place - 0.2), "o", ms=4.5, color=colour, alpha=0.5, mec="none")
+        axis.plot([low, high], [place + 0.12] * 2, color=colour, lw=2.2, solid_capstyle="butt")
+        axis.plot(mean, place + 0.12, "D", ms=6, color=colour, mec="white")
     axis.axvline(summary["chance"].mean(), color=INK, ls="--", lw=0.9)
     axis.annotate("chance", (summary["chance"].mean(), 1), (3, 0), xycoords=("data", "axes fraction"), va="top",
                   textcoords="offset points", fontsize=8)  # fmt: skip
@@ -181,7 +181,7 @@ def make_skill_figure(
     table: pd.DataFrame, summary: pd.DataFrame, models: Sequence[str], colours: dict[str, str]
 ) -> Figure:
     """Draw forecast skill over horizons: a dot per subject, mean and 95 % CI per model."""
-    figure = Figure(figsize=(WIDTH * 0.75, 3.2), dpi=120, layout="constrained")
+    figure = Figure(figsize=(WIDTH, 3.4), dpi=120, layout="constrained")
     axis = figure.subplots()
     horizons = sorted(table["horizon_seconds"].unique())
     for place, model in enumerate(models):
@@ -190,8 +190,8 @@ def make_skill_figure(
             here = (table["model"] == model) & (table["horizon_seconds"] == horizon)
             values = table[here].groupby("subject")["value"].mean()
             row = summary[(summary["model"] == model) & (summary["horizon_seconds"] == horizon)].iloc[0]
-            offsets = shift + np.linspace(-0.03, 0.03, len(values))
-            axis.plot(at + offsets, values, "o", ms=3, color=colours[model], alpha=0.5, mec="none")
+            beside = np.full(len(values), at + shift + 0.05)
+            axis.plot(beside, values, "o", ms=3.5, color=colours[model], alpha=0.5, mec="none")
             axis.plot([at + shift] * 2, [row["low"], row["high"]], color=colours[model], lw=2.2, solid_capstyle="butt")
             handle = axis.plot(at + shift, row["mean"], "D", ms=6, color=colours[model], mec="white")[0]
         handle.set_label(plain(model))
@@ -239,7 +239,7 @@ def draw_states(
     firsts, lasts = np.r_[0, breaks], np.r_[breaks, time.size] - 1
     for code in np.unique(codes[codes >= 0]):
         mine = codes[firsts] == code
-        spans = [(a, b - a + step) for a, b in zip(time[firsts[mine]] - step / 2, time[lasts[mine]])]
+        spans = [(a, b - a + step / 2) for a, b in zip(time[firsts[mine]] - step / 2, time[lasts[mine]])]
         axis.broken_barh(spans, (bottom, 0.9), facecolors=colours[code], antialiased=False, linewidth=0)
     axis.set_ylim(0, max(bottom + 0.9, axis.get_ylim()[1]))
 

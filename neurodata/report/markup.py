@@ -28,7 +28,7 @@ thead th { border-bottom: 2px solid #888; vertical-align: bottom; }
 td.number, th.number { text-align: right; white-space: nowrap; }
 tr.model td, tr.model th { background: #eef5fa; font-weight: 600; }
 tr.floor td, tr.floor th { color: #555; font-style: italic; }
-td { overflow-wrap: anywhere; max-width: 28rem; }
+td, th { overflow-wrap: break-word; max-width: 26rem; }
 code, pre { font: .82rem/1.4 ui-monospace, "DejaVu Sans Mono", monospace; overflow-wrap: anywhere; }
 pre { white-space: pre-wrap; background: #f6f6f6; padding: .6rem; margin: 0; max-height: 20rem; overflow-y: auto; }
 @media print { body { max-width: none; } h2 { break-after: avoid; } figure { break-inside: avoid; } }

@@ -115,6 +115,9 @@ def _read_provenance(path: Path) -> dict[str, Any]:
             for key in RECORDING_KEYS
             if key not in r
         ]
+    checkpoints = content.get("checkpoints") or []
+    if not (isinstance(checkpoints, list) and all(isinstance(row, dict) for row in checkpoints)):
+        problems.append("'checkpoints' must be a list of objects with 'name', 'fold', 'sha256' and 'trained_on'")
     if not isinstance(content.get("split_hash", {}), dict):
         problems.append("'split_hash' must be an object, fold → hash")
     if problems:

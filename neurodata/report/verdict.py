@@ -24,7 +24,7 @@ def make_verdict(scores: Scores, model: str) -> list[str]:
     """Return one paragraph per target that the model predicts: its score, and how it stands to the baselines."""
     mine = scores.summary[(scores.summary["model"] == model) & _first_metric(scores.summary)]
     words = []
-    for (kind, target), rows in mine.groupby(["kind", "target"], sort=False):
+    for (kind, target), rows in mine.groupby(["kind", "target"], sort=True):  # class and continuous before forecast
         say = _forecast_verdict if kind == "forecast" else _target_verdict
         words.append(say(scores, model, str(target), rows))
     return words
@@ -61,9 +61,9 @@ def _target_verdict(scores: Scores, model: str, target: str, rows: pd.DataFrame)
     ]
     trivial, best = beside[beside["trivial"]], beside[beside["best"]].iloc[0]
     return (
-        f"On {row['n_subjects']} held-out subjects {model} decodes {target} with a {label(row['metric'])} of "
+        f"On held-out data of {row['n_subjects']} subjects, {model} decodes {target} with a {label(row['metric'])} of "
         f"{number(row['mean'])} ({make_interval_words(row['low'], row['high'])}; chance is {number(row['chance'])}). "
-        f"{_trivial_words(trivial)} Against the best baseline it {compare(best)}."
+        f"{_trivial_words(trivial)} It {compare(best)}, the best baseline of all."
     )
 
 

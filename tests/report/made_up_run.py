@@ -109,6 +109,11 @@ def make_provenance(worms: list[str]) -> dict:
     }  # fmt: skip
 
 
+def write_provenance(folder: Path, dataset: str = "made_up", **changes) -> None:
+    content = make_provenance(list_worms(dataset)) | changes
+    (folder / "run.json").write_text(json.dumps(content), encoding="utf-8")
+
+
 def make_curves() -> pd.DataFrame:
     rng = np.random.default_rng(0)
     rows = []
@@ -157,7 +162,7 @@ def write_made_up_run(
             if model not in leave_out:
                 part = make_forecasts(model, fold, worms)
                 write_predictions(part, folder / "predictions" / f"forecast-{model}-{fold}.parquet")
-    (folder / "run.json").write_text(json.dumps(make_provenance(worms)), encoding="utf-8")
+    write_provenance(folder, dataset)
     if extras:
         make_curves().to_csv(folder / "curves.csv", index=False)
         np.savez(folder / "heatmap.npz", recording=np.array(worms[0]), **make_heatmap_arrays(states[0]))
