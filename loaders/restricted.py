@@ -40,7 +40,7 @@ _OPCODES = frozenset(
     """PROTO FRAME STOP MARK POP NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT
     UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8 EMPTY_LIST LIST APPEND APPENDS
     EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 GET BINGET LONG_BINGET PUT BINPUT LONG_BINPUT MEMOIZE GLOBAL STACK_GLOBAL
-    REDUCE BUILD""".split()
+    REDUCE BUILD""".split()  # noqa: SIM905 (a list literal would be 44 lines)
 )
 """The steps of a pickle that arrays, text, numbers, lists and tuples need."""
 
@@ -94,7 +94,9 @@ def _find_member(path: Path, archive: zipfile.ZipFile, key: str) -> zipfile.ZipI
     names = [name.removesuffix(".npy") for name in archive.namelist()]
     if key not in names:
         shown = ", ".join(map(repr, names[:5])) or "nothing"
-        raise RawFileError(f"{path}: expected an array {key!r}, the archive holds {shown}; is it another data set's file?")
+        raise RawFileError(
+            f"{path}: expected an array {key!r}, the archive holds {shown}; is it another data set's file?"
+        )
     member = archive.infolist()[names.index(key)]
     expansion = member.file_size / max(1, member.compress_size)
     if member.file_size > _MOST_BYTES or (member.file_size > _FREE_EXPANSION and expansion > _MOST_EXPANSION):
@@ -270,10 +272,14 @@ class _ObjectReader(pickle.Unpickler):
                         "which arrays, text and numbers do not need"
                     )
                 # The reader allocates a memo as long as its highest number.
-                if opcode.name in ("PUT", "LONG_BINPUT") and not 0 <= argument <= len(self._data):
-                    raise RawFileError(f"{self._where}: refused, memo number {argument} at byte {position} of the pickle")
+                if opcode.name in ("PUT", "LONG_BINPUT") and not 0 <= int(argument or 0) <= len(self._data):
+                    raise RawFileError(
+                        f"{self._where}: refused, memo number {argument} at byte {position} of the pickle"
+                    )
         except ValueError as error:
-            raise RawFileError(f"{self._where}: the pickle is truncated or damaged ({error}); fetch it again") from error
+            raise RawFileError(
+                f"{self._where}: the pickle is truncated or damaged ({error}); fetch it again"
+            ) from error
 
     def _finish(self, made: Any, depth: int) -> Any:
         if depth > _DEEPEST:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from neurodata import names
 from neurodata.checks import check_positive
 from neurodata.errors import RawFileError
-from neurodata.identity.celegans import clean_labels
+from neurodata.identity.celegans import clean_label, clean_labels
 from neurodata.recording.recording import Recording
 from neurodata.recording.timed import clock_of, make_intervals, make_signal, run_lengths
 
@@ -111,7 +111,11 @@ class KatoBrain2015(Loader):
         """Return traces, names, states and, where there is one, the file of times."""
         number = _number(session)
         time = self.raw / f"time_worm_{number}.csv"
-        files = [self.raw / f"raw_full_data_worm_{number}.npz", self.raw / _KNOWN, self.raw / f"worm_{number - 1}_y.csv"]
+        files = [
+            self.raw / f"raw_full_data_worm_{number}.npz",
+            self.raw / _KNOWN,
+            self.raw / f"worm_{number - 1}_y.csv",
+        ]
         return [*files, time] if time.exists() else files
 
     def load(self, session: str) -> Recording:
@@ -133,45 +137,33 @@ class KatoBrain2015(Loader):
                 f"{codes_path}: {len(codes)} states for {len(values)} samples of {traces_path.name}; expected one per "
                 "sample. State files count worms from 0, traces from 1"
             )
-        columns, labels = _worm_names(known_path, number, values.shape[1])
+        raw = _read_labels(known_path, number, values.shape[1])
+        if self.duplicates == "refuse":
+            _refuse_duplicates(known_path, number, raw)
+        cleaned = clean_labels(raw)
         clock: dict[str, Any] = {"rate_hz": len(values) / self.duration_seconds}
-        source = f"number of samples / {self.duration_seconds:g} s (Kato et al. 2015: 18 min); no time vector is shipped"
+        source = (
+            f"number of samples / {self.duration_seconds:g} s (Kato et al. 2015: 18 min); no time vector is shipped"
+        )
         if time_path:
             clock, source = {"time": _read_times(time_path[0], len(values))}, time_path[0].name
         calcium = make_signal(
             values,
             channel_id=[f"worm{number}_n{column:03d}" for column in range(values.shape[1])],
             units="dF/F",
-            columns=self._label_columns(known_path, number, columns, labels, values.shape[1]),
+            columns={
+                names.LABEL: cleaned.label,
+                names.LABEL_RAW: cleaned.label_raw,
+                names.LABEL_CONFIDENCE: cleaned.label_confidence,
+                names.LABEL_SOURCE: [known_path.name if label else "" for label in raw],
+            },
             sampling_rate_source=source,
             **clock,
         )
-        states = _make_states(calcium, codes)
-        return Recording(self._metadata(session, number), {"calcium": calcium}, intervals={"state": states})
-
-    def _label_columns(
-        self, path: Path, number: int, columns: Sequence[int], labels: Sequence[str], n_channels: int
-    ) -> dict[str, NDArray[Any]]:
-        raw = np.full(n_channels, "", dtype=object)
-        raw[list(columns)] = labels
-        label, confidence = _clean_one_by_one(raw)
-        for name in np.unique(label[label != ""]):
-            twice = np.flatnonzero(label == name)
-            if len(twice) > 1:
-                if self.duplicates == "refuse":
-                    given = " and ".join(f"{column} ({raw[column]!r})" for column in twice)
-                    raise RawFileError(
-                        f"{path}: in worm {number} columns {given} are both called {name}; one neuron cannot be two. "
-                        "Correct the file, or convert with --set duplicates=unlabel to keep both without a label"
-                    )
-                label[twice], confidence[twice] = "", 0.0
-        source = np.where(raw == "", "", _KNOWN)
-        return {
-            names.LABEL: label.astype(np.str_),
-            names.LABEL_RAW: raw.astype(np.str_),
-            names.LABEL_CONFIDENCE: confidence,
-            names.LABEL_SOURCE: source.astype(np.str_),
-        }
+        metadata = self._metadata(session, number)
+        if cleaned.problems:
+            metadata["extra"] = {"label_problems": list(cleaned.problems)}
+        return Recording(metadata, {"calcium": calcium}, intervals={"state": _make_states(calcium, codes)})
 
     def _metadata(self, session: str, number: int) -> dict[str, Any]:
         return {
@@ -198,13 +190,16 @@ def _number(session: str) -> int:
     return int(session.rpartition("/worm")[2])
 
 
-def _clean_one_by_one(raw: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.float64]]:
-    """Canonical name and confidence of each column; one at a time, so that equal names are seen here and reported."""
-    label, confidence = np.full(len(raw), "", dtype=object), np.zeros(len(raw))
-    for column in np.flatnonzero(raw != ""):
-        cleaned = clean_labels([raw[column]])
-        label[column], confidence[column] = str(cleaned.label[0]), float(cleaned.label_confidence[0])
-    return label, confidence
+def _refuse_duplicates(path: Path, number: int, raw: Sequence[str]) -> None:
+    labels = [clean_label(label).label for label in raw]
+    for label in dict.fromkeys(labels):
+        twice = [column for column, other in enumerate(labels) if label and other == label]
+        if len(twice) > 1:
+            given = " and ".join(f"{column} ({raw[column]!r})" for column in twice)
+            raise RawFileError(
+                f"{path}: in worm {number} columns {given} are both called {label}; one neuron cannot be two. "
+                "Correct the file, or convert with --set duplicates=unlabel to keep both without a label"
+            )
 
 
 def _read_traces(path: Path) -> NDArray[Any]:
@@ -215,11 +210,15 @@ def _read_traces(path: Path) -> NDArray[Any]:
         raise RawFileError(f"{path}: expected float64 traces (or float32), got {values.dtype}; ΔF/F is no whole number")
     if np.isinf(values).any():
         sample, column = np.argwhere(np.isinf(values))[0]
-        raise RawFileError(f"{path}: the value of column {column} at sample {sample} is infinite; missing values are NaN")
+        raise RawFileError(
+            f"{path}: the value of column {column} at sample {sample} is infinite; missing values are NaN"
+        )
     silent = np.flatnonzero(np.isnan(values).all(axis=0))
     if len(silent):
         shown = ", ".join(map(str, silent[:10]))
-        raise RawFileError(f"{path}: the neuron in column {shown} has no value at all (NaN only); take it out of the file")
+        raise RawFileError(
+            f"{path}: the neuron in column {shown} has no value at all (NaN only); take it out of the file"
+        )
     return values
 
 
@@ -231,7 +230,9 @@ def _read_line(path: Path, what: str) -> list[str]:
     try:
         lines = path.read_text("ascii").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise RawFileError(f"{path}: expected one line of comma-separated {what}, it is no such text ({error})") from error
+        raise RawFileError(
+            f"{path}: expected one line of comma-separated {what}, it is no such text ({error})"
+        ) from error
     if len(lines) != 1 or not lines[0].strip():
         raise RawFileError(f"{path}: expected one line of comma-separated {what}, got {len(lines)} lines")
     return [entry.strip() for entry in lines[0].split(",")]
@@ -278,8 +279,8 @@ def _as_list(entry: Any) -> list[Any]:
     return list(entry) if isinstance(entry, list) or (isinstance(entry, np.ndarray) and entry.ndim) else [entry]
 
 
-def _worm_names(path: Path, number: int, n_channels: int) -> tuple[list[int], list[str]]:
-    """Columns and names of a worm's identified neurons."""
+def _read_labels(path: Path, number: int, n_channels: int) -> list[str]:
+    """Name of each column of a worm's traces as the file has it, empty where it has none."""
     all_columns, all_labels = _read_known(path)
     if number > len(all_columns):
         raise RawFileError(f"{path}: no entry for worm {number}, it lists {len(all_columns)} worms")
@@ -301,8 +302,11 @@ def _worm_names(path: Path, number: int, n_channels: int) -> tuple[list[int], li
     twice = [column for column in columns if columns.count(column) > 1]
     if twice:
         given = ", ".join(label for column, label in zip(columns, labels) if column == twice[0])
-        raise RawFileError(f"{path}: worm {number} lists column {twice[0]} more than once, as {given}; expected one name")
-    return columns, [str(label) for label in labels]
+        raise RawFileError(
+            f"{path}: worm {number} lists column {twice[0]} more than once, as {given}; expected one name"
+        )
+    name_of = dict(zip(columns, labels))
+    return [str(name_of.get(column, "")) for column in range(n_channels)]
 
 
 def _make_states(signal: xr.DataArray, codes: NDArray[np.int8]) -> xr.Dataset:

@@ -249,7 +249,7 @@ def _simulate_activity(
 ) -> NDArray[np.float64]:
     """Activity of all neurons on the simulated grid, shape ``(step, neuron)``."""
     n_neurons, n_steps = len(brain.neurons), int((_SETTLE + seconds) / _STEP) + 2
-    codes = _state_at(driving, np.arange(n_steps) * _STEP - _SETTLE)
+    codes = _state_at(driving, np.arange(n_steps, dtype=np.float64) * _STEP - _SETTLE)
     gain = np.exp(noise.gain_sd * rng.standard_normal(n_neurons))
     mixing = noise.shared_sd * rng.standard_normal((3, n_neurons))
     inputs = brain.drive[codes] * (0.6 * gain)
@@ -265,9 +265,7 @@ def _simulate_activity(
     return activity
 
 
-def _draw_channels(
-    neurons: NDArray[np.str_], rng: np.random.Generator
-) -> tuple[NDArray[np.int64], NDArray[np.str_]]:
+def _draw_channels(neurons: NDArray[np.str_], rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.str_]]:
     """Which neurons are recorded, in which column, and which of them are named."""
     named = rng.random(len(neurons)) < label_chances(neurons)
     others = np.flatnonzero(label_chances(neurons) == 0)

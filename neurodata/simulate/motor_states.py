@@ -95,6 +95,17 @@ def label_chances(neurons: NDArray[np.str_]) -> NDArray[np.float64]:
     return np.array([chances.get(str(name), 0.0) for name in neurons])
 
 
+def record_chances(neurons: NDArray[np.str_]) -> NDArray[np.float64]:
+    """Return how likely each neuron is to be recorded, with or without its name, shape of ``neurons``.
+
+    Neurons that are named in some worm are recorded when they are named; all others fill up to the 109–135 channels
+    (122 on average) of a recording.
+    """
+    chances = label_chances(neurons)
+    never = chances == 0
+    return np.where(never, (122.0 - chances.sum()) / max(1, never.sum()), chances)
+
+
 def make_drive(neurons: NDArray[np.str_], rng: np.random.Generator, *, other_sd: float = 0.35) -> NDArray[np.float64]:
     """Return what each state adds to each neuron's input.
 
@@ -121,14 +132,13 @@ def make_drive(neurons: NDArray[np.str_], rng: np.random.Generator, *, other_sd:
     known = np.array([str(name) in follows for name in neurons])
     drive = other_sd * rng.standard_normal((len(STATES), len(neurons)))
     drive[:, known] = np.array([follows[str(name)] for name in neurons[known]]).T
-    weight = label_chances(neurons)[known]
-    # About 85 unnamed and untuned neurons are recorded beside the 38 named ones.
-    n_others = 85
-    sums, squares = drive[:, known] @ weight, drive[:, known] ** 2 @ weight
-    others = drive[:, ~known]
-    others -= others.mean(axis=1, keepdims=True)
+    chance = record_chances(neurons)
+    sums, squares = drive[:, known] @ chance[known], drive[:, known] ** 2 @ chance[known]
+    others, n_others = drive[:, ~known], chance[~known].sum()
+    others -= (others @ chance[~known] / n_others)[:, None]
     mean = -sums / n_others
     wanted = other_sd**2 + (squares.max() - squares) / n_others
-    others *= np.sqrt(np.clip(wanted - mean**2, 0.01, None) / others.var(axis=1))[:, None]
+    variance = others**2 @ chance[~known] / n_others
+    others *= np.sqrt(np.clip(wanted - mean**2, 0.01, None) / variance)[:, None]
     drive[:, ~known] = others + mean[:, None]
     return drive

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import re
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurodata.errors import RawFileError
+from neurodata.identity.celegans import NAMES
 
 # Cook et al. 2019, adult hermaphrodite, chemical (chemical_Cook2019.csv): 3709 connections among 302 neurons.
 _LOG_OUT_DEGREE = (2.28, 0.78)
@@ -34,8 +34,7 @@ def padded(name: str) -> str:
 
 def list_neurons() -> NDArray[np.str_]:
     """Return the 302 zero-padded names in the order of Cook et al. 2019, shape ``(neuron,)``."""
-    with resources.files("neurodata.identity").joinpath("celegans_neurons.csv").open() as stream:
-        return np.array([padded(row["name"]) for row in csv.DictReader(stream)])
+    return np.array([padded(name) for name in NAMES])
 
 
 def read_connectome(path: str | Path) -> NDArray[np.float64]:
