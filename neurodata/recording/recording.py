@@ -17,6 +17,7 @@ from neurodata.checks import check_option
 from neurodata.recording.time_index import TimeIndex, TimesIndex, time_coordinates
 
 T = TypeVar("T")
+M = TypeVar("M", xr.DataArray, xr.Dataset)
 _DEEPEST = 40
 
 
@@ -76,14 +77,15 @@ def physical(signal: xr.DataArray) -> xr.DataArray:
     return decoded.drop_vars([name for name in (names.SCALE_FACTOR, names.ADD_OFFSET) if name in decoded.coords])
 
 
-def _view(member: Any) -> Any:
+def _view(member: M) -> M:
     """A fresh shallow copy: values are shared (and read-only), attributes are not."""
-    copy = member.copy(deep=False)
+    copy: Any = member.copy(deep=False)
     copy.attrs = plain_copy(copy.attrs)
     for name in [*getattr(copy, "data_vars", ()), *copy.coords]:
         if name not in copy.indexes:
             copy[name].attrs = plain_copy(copy[name].attrs)
-    return copy
+    kept: M = copy
+    return kept
 
 
 def plain_copy(value: Any, depth: int = 0) -> Any:
@@ -128,6 +130,13 @@ class Recording:
     >>> recording.signals["calcium"].sel(time=slice(1, 2)).sizes["time"]
     3
     """
+
+    decode: bool
+    _metadata: dict[str, Any]
+    _signals: Members[xr.DataArray]
+    _events: Members[xr.Dataset]
+    _intervals: Members[xr.Dataset]
+    _units: xr.Dataset | None
 
     def __init__(
         self,
@@ -252,7 +261,7 @@ def _guarded(tables: Mapping[str, xr.Dataset] | None) -> dict[str, xr.Dataset]:
     return {name: _guard(_view(table)) for name, table in _stored(tables).items()}
 
 
-def _guard(member: Any) -> Any:
+def _guard(member: M) -> M:
     """Make the values in memory read-only, without copying them and without touching what the caller holds."""
     variables = (
         member.variables if isinstance(member, xr.Dataset) else {None: member.variable, **member.coords.variables}

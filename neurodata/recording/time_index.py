@@ -54,13 +54,14 @@ class TimeIndex(RangeIndex):
     the right and costs 8 bytes a sample. Gaps between segments are known to the clock.
     """
 
+    transform: ClockTransform  # type: ignore[assignment]
+
     def __init__(self, transform: ClockTransform) -> None:
         CoordinateTransformIndex.__init__(self, transform)
 
     @property
     def clock(self) -> Clock:
         """The clock behind this index."""
-        assert isinstance(self.transform, ClockTransform)
         return self.transform.clock
 
     @property
@@ -108,9 +109,7 @@ class TimeIndex(RangeIndex):
         return TimesIndex(pd.Index(times, name=self.transform.coord_names[0]), dimension)
 
     @classmethod
-    def concat(
-        cls, indexes: Sequence[Any], dim: Hashable, positions: Iterable[Iterable[int]] | None = None
-    ) -> TimesIndex:
+    def concat(cls, indexes: Sequence[Any], dim: Hashable, positions: Iterable[Iterable[int]] | None = None) -> Any:
         """Index of pieces put one after the other: explicit times."""
         times = np.concatenate([index.to_pandas_index().to_numpy() for index in indexes])
         if positions is not None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 CHUNK_BYTES = 128 * 1024
 """Target size of an inner chunk: reading one costs about as much as the 2-s window inside it (DESIGN §4)."""
 
 SHARD_BYTES = 32 * 1024 * 1024
-"""Target size of a shard, the unit a file holds and a conversion resumes at."""
+"""Least size of a full shard, the unit a file holds and a conversion resumes at; an array has at most one file more
+than its bytes divided by this."""
 
 MOST_CHANNELS = 4096
 """Channels per inner chunk at the most: a voxel recording is cut along channels too."""
@@ -51,9 +53,14 @@ def plan_chunks(shape: tuple[int, ...], itemsize: int, *, text: bool = False) ->
     across = [math.ceil(max(1, length) / step) * step for length, step in zip(shape[1:], inner)]
     if rows >= shape[0] and across == inner:
         return ChunkPlan((rows, *inner), None)
-    chunks_along = max(1, SHARD_BYTES // (rows * itemsize * math.prod(across)))
+    chunks_along = math.ceil(SHARD_BYTES / (rows * itemsize * math.prod(across)))  # up, so that files stay few
     along = min(chunks_along, math.ceil(shape[0] / rows)) * rows
     return ChunkPlan((rows, *inner), (along, *across))
+
+
+def count_chunks(shape: Sequence[int], step: Sequence[int]) -> int:
+    """Return how many chunks of shape ``step`` cover an array of ``shape``."""
+    return math.prod(-(-length // size) for length, size in zip(shape, step))
 
 
 def chunk_keys(shape: tuple[int, ...], stored: tuple[int, ...]) -> list[str]:

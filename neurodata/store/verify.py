@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,9 @@ import zarr
 from neurodata.errors import NeurodataError
 from neurodata.recording.validate import list_problems
 from neurodata.store.chunks import chunk_keys
+from neurodata.store.documents import document_problem, read_documents, read_root_attributes
 from neurodata.store.manifest import ARRAYS, CONTENT_DIGEST, MANIFEST, ContentDigest, make_manifest
-from neurodata.store.read import (
-    document_problem,
-    open_array,
-    open_recording,
-    read_documents,
-    read_root_attributes,
-    read_values,
-)
+from neurodata.store.read import open_array, open_recording, read_values
 
 
 def verify_recording(folder: str | Path) -> list[str]:
@@ -53,9 +48,19 @@ def verify_recording(folder: str | Path) -> list[str]:
     expected = {folder / path / "zarr.json" for path in documents}
     for path, document in arrays.items():
         problems += _array_problems(folder, path, document, digests.get(path), expected)
-    found = {path for path in folder.rglob("*") if not path.is_dir()}
-    problems += [f"{path.relative_to(folder).as_posix()}: nobody wrote this file" for path in sorted(found - expected)]
+    problems += [
+        f"{path.relative_to(folder).as_posix()}: nobody wrote this file" for path in _strangers(folder, expected)
+    ]
     return problems
+
+
+def _strangers(folder: Path, expected: set[Path]) -> list[Path]:
+    """Files and links that belong to no array."""
+    found = set()
+    for place, folders, files in os.walk(folder, followlinks=False):
+        found |= {Path(place) / name for name in files}
+        found |= {Path(place) / name for name in folders if os.path.islink(os.path.join(place, name))}
+    return sorted(found - expected)
 
 
 def _array_problems(
