@@ -77,6 +77,13 @@ def test_a_constant_stays_constant_to_the_ends():
     assert np.isfinite(resample(np.full((len(times), 1), 5.0), times, grid(times[0], times[-1], 3))).all()
 
 
+def test_a_slow_drift_is_followed_to_the_ends():
+    times = make_clock(30, "regular", None)
+    targets = grid(0, times[-1], 3)
+    got = resample(times[:, None] / SECONDS, times, targets)[:, 0]
+    assert np.abs(got - targets / SECONDS).max() < 0.02  # a filter that fades out at the ends is wrong by 0.25 there
+
+
 @pytest.mark.parametrize("kind", ["regular", "jittered"])
 def test_a_run_of_missing_values_stays_missing(kind):
     times = make_clock(3, kind, np.random.default_rng(1))
