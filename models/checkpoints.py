@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from neurodata.catalogue import CATALOGUES, read_entry
-from neurodata.errors import CheckpointError, NeurodataError
-from neurodata.windows.spec import DataSpec
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+from neurodata.catalogue import CATALOGUES, read_entry
+from neurodata.errors import CheckpointError, NeurodataError
+from neurodata.windows.spec import DataSpec
 
 from .network import Network
 from .task import Task
@@ -48,7 +49,9 @@ def save_pretrained(task: Task, folder: str | Path, manifest: Mapping[str, Any])
     }
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in task.state_dict().items()}
     save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
-    (folder / CONFIG).write_text(json.dumps(config, indent=1, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / CONFIG).write_text(
+        json.dumps(config, indent=1, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
     (folder / CARD).write_text(make_card(config, sum(w.numel() for w in weights.values())), encoding="utf-8")
 
 
@@ -154,7 +157,11 @@ def _find(name_or_path: str | Path, revision: str | None, cache_dir: str | Path 
 
     try:
         found = snapshot_download(
-            name, revision=revision, cache_dir=cache_dir, local_files_only=local_only, allow_patterns=[WEIGHTS, CONFIG, CARD]
+            name,
+            revision=revision,
+            cache_dir=cache_dir,
+            local_files_only=local_only,
+            allow_patterns=[WEIGHTS, CONFIG, CARD],
         )
     except Exception as error:  # the hub's client raises many kinds; each means that we have no checkpoint
         raise CheckpointError(f"{name!r} could not be fetched from the hub: {error}") from error
@@ -216,7 +223,9 @@ def _checked_entry(kind: str, name: str, hyperparameters: Mapping[str, Any]) -> 
     known = [p.name for p in inspect.signature(entry).parameters.values() if p.kind is p.KEYWORD_ONLY]
     unknown = sorted(set(hyperparameters) - set(known))
     if unknown:
-        raise NeurodataError(f"{kind.removesuffix('s')} {name!r} has no {', '.join(unknown)}; it has {', '.join(known)}")
+        raise NeurodataError(
+            f"{kind.removesuffix('s')} {name!r} has no {', '.join(unknown)}; it has {', '.join(known)}"
+        )
     return entry
 
 
@@ -237,7 +246,9 @@ def transfer(source: Network, target: Network) -> float:
         If not every weight of ``target`` has its like in ``source``, or the vocabularies differ.
     """
     if source.spec.vocabulary != target.spec.vocabulary:
-        raise CheckpointError("the two networks know channels by different vocabularies; their identity vectors would be mixed up")
+        raise CheckpointError(
+            "the two networks know channels by different vocabularies; their identity vectors would be mixed up"
+        )
     ours, theirs = target.state_dict(), source.state_dict()
     matched = {name: theirs[name] for name in ours if name in theirs and theirs[name].shape == ours[name].shape}
     share = sum(w.numel() for w in matched.values()) / max(1, sum(w.numel() for w in ours.values()))
@@ -246,4 +257,3 @@ def transfer(source: Network, target: Network) -> float:
         raise CheckpointError(f"{share:.1%} of the weights match; not matched: {', '.join(missing[:5])}")
     target.load_state_dict(matched)
     return share
-

@@ -48,7 +48,12 @@ def balanced_cross_entropy(logits: Tensor, codes: Tensor, class_weights: Tensor,
     """
     labelled = codes >= 0
     loss = functional.cross_entropy(
-        logits.flatten(0, 1), codes.flatten(), class_weights, ignore_index=-1, reduction="sum", label_smoothing=smoothing
+        logits.flatten(0, 1),
+        codes.flatten(),
+        class_weights,
+        ignore_index=-1,
+        reduction="sum",
+        label_smoothing=smoothing,
     )
     return loss / labelled.sum().clamp(min=1)
 

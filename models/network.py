@@ -5,9 +5,10 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import NamedTuple
 
+from torch import Tensor, nn
+
 from neurodata.batches.batch import Batch
 from neurodata.windows.spec import DataSpec
-from torch import Tensor, nn
 
 
 class Inputs(NamedTuple):

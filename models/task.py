@@ -8,8 +8,9 @@ from typing import Any
 
 import lightning
 import torch
-from neurodata.batches.batch import Batch
 from torch import Tensor
+
+from neurodata.batches.batch import Batch
 
 from .network import Network
 

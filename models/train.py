@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,9 +15,10 @@ import numpy as np
 import pandas as pd
 import torch
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
-from neurodata.batches.dataset import WindowDataset
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
+
+from neurodata.batches.dataset import WindowDataset
 
 from .task import Task
 
@@ -26,6 +28,8 @@ CURVE_COLUMNS = ("model", "fold", "phase", "step", "split", "value")
 @contextmanager
 def quiet() -> Iterator[None]:
     """Silence what Lightning and torch say of themselves; each filter has its reason."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)  # device found, tips for other products, "max_steps reached"
     with warnings.catch_warnings():
         # Few workers are right here: prepared windows lie in memory, gathering them is cheaper than sending them.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
@@ -122,6 +126,7 @@ def fit(
     averaging = [EMAWeightAveraging(decay=average_decay)] if average_decay is not None else []
     if compile_network:
         task.loss = torch.compile(task.loss)  # type: ignore[method-assign]
+    task.train()
     with quiet():
         trainer = lightning.Trainer(
             max_steps=steps,

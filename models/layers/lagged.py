@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from neurodata.windows.spec import DataSpec
 from torch import Tensor, nn
+
+from neurodata.windows.spec import DataSpec
 
 from ..network import Inputs
 
@@ -68,7 +69,11 @@ class LaggedReadout(nn.Module):
     group_ids: Tensor
 
     def __init__(
-        self, spec: DataSpec, n_outputs: int, lags_seconds: Sequence[float] = (-3, -2, -1, 0, 1, 2, 3), slope_scale: float = 4.0
+        self,
+        spec: DataSpec,
+        n_outputs: int,
+        lags_seconds: Sequence[float] = (-3, -2, -1, 0, 1, 2, 3),
+        slope_scale: float = 4.0,
     ) -> None:
         super().__init__()
         self.rate_hz, self.slope_scale = spec.rate_hz, slope_scale

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
-from neurodata.windows.spec import DataSpec
 from torch import Tensor, nn
+
+from neurodata.windows.spec import DataSpec
 
 from ..network import Inputs, Network
 
@@ -47,7 +48,9 @@ class GRU(Network):
     def features(self, inputs: Inputs) -> Tensor:
         """Return the hidden states of both directions, ``(batch, time, 2 * width)``."""
         entered = torch.einsum("btc,bcw->btw", inputs.values, self.enter(inputs.channel_ids))
-        entered = entered + torch.einsum("btc,bcw->btw", inputs.visible.to(entered.dtype), self.seen(inputs.channel_ids))
+        entered = entered + torch.einsum(
+            "btc,bcw->btw", inputs.visible.to(entered.dtype), self.seen(inputs.channel_ids)
+        )
         scale = inputs.present.sum(1).clamp(min=1).to(entered.dtype).rsqrt()
         hidden: Tensor = self.dropout(self.recurrent(entered * scale[:, None, None])[0])
         return hidden

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import torch
-from neurodata.windows.spec import DataSpec
 from torch import Tensor, nn
 
-from ..network import Inputs, Network
+from neurodata.windows.spec import DataSpec
+
 from ..layers.lagged import LaggedReadout
+from ..network import Inputs, Network
 
 
 class Linear(Network):

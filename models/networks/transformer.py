@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import torch
-from neurodata.errors import NeurodataError
-from neurodata.windows.spec import DataSpec
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..network import Inputs, Network
+from neurodata.errors import NeurodataError
+from neurodata.windows.spec import DataSpec
+
 from ..layers.attention import Block
 from ..layers.lagged import group_share, slope
+from ..network import Inputs, Network
 
 _SLOPE_SCALE = 4.0
 """Brings the slope of a z-scored worm neuron (spread about 0.22 per second at 3 Hz) to the spread of its value."""
@@ -86,7 +87,7 @@ class Transformer(Network):
 
     def _encode(self, inputs: Inputs) -> list[Tensor]:
         """Tokens after every layer, each ``(batch, channel, patch, token_width)``; the last one normalised."""
-        batch, n_samples, n_channels = inputs.values.shape
+        batch, _, n_channels = inputs.values.shape
         steep = slope(inputs.values, inputs.visible, self.spec.rate_hz) * _SLOPE_SCALE
         seen = torch.stack([inputs.values, steep, inputs.visible.to(inputs.values.dtype)], -1)
         patches = seen.view(batch, -1, self.patch_samples, n_channels, 3).permute(0, 3, 1, 2, 4).flatten(3)

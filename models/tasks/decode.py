@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor, nn
+
 from neurodata.batches.batch import Batch
 from neurodata.errors import NeurodataError
 from neurodata.windows.spec import CLASS, NO_TARGET
-from torch import Tensor, nn
 
-from ..network import Inputs, Network, make_inputs
 from ..layers.lagged import LaggedReadout
 from ..losses import balanced_cross_entropy, class_weights, masked_mse
+from ..network import Inputs, Network, make_inputs
 from ..task import Task, drop_channels
 
 

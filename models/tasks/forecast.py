@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from neurodata.batches.batch import Batch
-from neurodata.errors import NeurodataError
 from torch import Tensor
 
-from ..network import Network, make_inputs
+from neurodata.batches.batch import Batch
+from neurodata.errors import NeurodataError
+
 from ..losses import masked_mse
+from ..network import Network, make_inputs
 from ..task import Task, drop_channels
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import torch
-from neurodata.batches.batch import Batch
 from torch import Tensor
 
-from ..network import Network, make_inputs
+from neurodata.batches.batch import Batch
+
 from ..losses import masked_huber
+from ..network import Network, make_inputs
 from ..task import Task
 
 

@@ -181,9 +181,9 @@ class RecordingDataModule(lightning.LightningDataModule):
         drawn = self.batch_size * self.batches_per_epoch
         return self._loader(dataset, RandomSampler(dataset, replacement=True, num_samples=drawn, generator=generator))
 
-    def covering_dataloader(self, part: str) -> DataLoader[Sample]:
-        """Windows that overlap by half and cover every sample of a part, in order."""
-        return self._loader(self.dataset(part, self.window_seconds / 2), None)
+    def covering_dataloader(self, part: str, stride_seconds: float | None = None) -> DataLoader[Sample]:
+        """Windows that cover every sample of a part, in order; they overlap by half unless a stride is given."""
+        return self._loader(self.dataset(part, stride_seconds or self.window_seconds / 2), None)
 
     def val_dataloader(self) -> DataLoader[Sample]:
         """Windows of the validation part, in order."""

@@ -1,0 +1,326 @@
+"""Simple predictors on the same split: what a score has to be compared with."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import balanced_accuracy_score, mean_squared_error
+
+from neurodata.errors import NeurodataError
+
+LAGS_SECONDS = (-3.0, -2.0, -1.0, 1.0, 2.0, 3.0)
+"""Lags of the lagged baselines, in seconds, both ways."""
+
+C_GRID = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+ALPHA_GRID = (1e0, 1e1, 1e2, 1e3, 1e4, 1e5)
+SLOPE_SPAN_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Table:
+    """One recording as a baseline sees it.
+
+    Parameters
+    ----------
+    recording_id
+        Which.
+    values
+        Scaled activity, NaN where not recorded, ``(time, channel)``.
+    channel_ids
+        Who each channel is, ``(channel,)``; ids above 0 are unique.
+    target
+        Class codes ``(time,)`` (-1: not labelled) or values ``(time, output)``.
+    """
+
+    recording_id: str
+    values: NDArray[np.float64]
+    channel_ids: NDArray[np.int64]
+    target: NDArray[np.int64] | NDArray[np.float32]
+
+
+def shared_ids(tables: Sequence[Table]) -> NDArray[np.int64]:
+    """Return the ids of the named channels that every recording has, sorted.
+
+    Raises
+    ------
+    NeurodataError
+        If no channel is in all of them.
+    """
+    shared = set.intersection(*({int(i) for i in table.channel_ids if i > 0} for table in tables))
+    if not shared:
+        raise NeurodataError(
+            f"no named channel is in all {len(tables)} recordings, so the baselines have nothing to read; "
+            "take recordings of one anatomy, or label their channels"
+        )
+    return np.asarray(sorted(shared), dtype=np.int64)
+
+
+def make_features(
+    table: Table, ids: NDArray[np.int64], rate_hz: float, lags_seconds: Sequence[float] = ()
+) -> NDArray[np.float64]:
+    """Return value and derivative of the chosen channels, now and at the lags.
+
+    Parameters
+    ----------
+    table
+        One recording.
+    ids
+        Channels to use, ``(channel,)``.
+    rate_hz
+        Samples per second.
+    lags_seconds
+        Lags besides 0; beyond the recording's ends the end itself is repeated.
+
+    Returns
+    -------
+    features
+        ``(time, 2 * channel * (1 + lag))``. The derivative is the central difference over 1 s; missing values are 0,
+        the mean.
+    """
+    column = {int(i): k for k, i in enumerate(table.channel_ids)}
+    values = np.nan_to_num(table.values[:, [column[int(i)] for i in ids]])
+    reach = max(1, round(SLOPE_SPAN_SECONDS * rate_hz / 2))
+    padded = np.pad(values, ((reach, reach), (0, 0)), mode="edge")
+    derivative = (padded[2 * reach :] - padded[: -2 * reach]) / (2 * reach / rate_hz)
+    now = np.concatenate([values, derivative], axis=1)
+    position = np.arange(len(now))
+    shifted = [now[np.clip(position + round(lag * rate_hz), 0, len(now) - 1)] for lag in (0.0, *lags_seconds)]
+    return np.concatenate(shifted, axis=1)
+
+
+@dataclass(frozen=True)
+class ClassBaseline:
+    """Probabilities of the test recording's samples by one baseline.
+
+    ``probabilities`` has shape ``(time, class)``; ``chosen`` says what was chosen on validation recordings.
+    """
+
+    name: str
+    role: str
+    probabilities: NDArray[np.float64]
+    chosen: Mapping[str, float]
+
+
+def class_baselines(
+    train: Sequence[Table], validation: Sequence[Table], test: Table, rate_hz: float, n_classes: int, seed: int
+) -> list[ClassBaseline]:
+    """Return majority, shuffled labels, logistic regression and lagged logistic regression for one test recording.
+
+    Logistic regression is class-balanced and reads value and derivative of the named neurons that all recordings
+    share; its C is chosen by balanced accuracy on the validation recordings, then it is fitted again on training and
+    validation recordings together.
+
+    Parameters
+    ----------
+    train, validation
+        Recordings to fit on and to choose C on.
+    test
+        Recording to predict.
+    rate_hz
+        Samples per second.
+    n_classes
+        Number of classes.
+    seed
+        Of the shuffled labels.
+    """
+    known = [*train, *validation]
+    codes = np.concatenate([table.target[table.target >= 0] for table in known])
+    share = np.bincount(codes, minlength=n_classes) / len(codes)
+    found = [ClassBaseline("majority", "chance", np.tile(share, (len(test.values), 1)), {})]
+    ids = shared_ids([*known, test])
+    for name, lags in (("logistic", ()), ("logistic_lagged", LAGS_SECONDS)):
+        features = {table.recording_id: make_features(table, ids, rate_hz, lags) for table in (*known, test)}
+        best = _choose_c(train, validation, features)
+        model = _fit_logistic(known, features, best)
+        found.append(
+            ClassBaseline(name, "baseline", _spread(model, features[test.recording_id], n_classes), {"C": best})
+        )
+    rng = np.random.default_rng(seed)
+    shuffled = [Table(t.recording_id, t.values, t.channel_ids, rng.permutation(t.target)) for t in known]
+    model = _fit_logistic(shuffled, features, best)
+    found.append(
+        ClassBaseline("shuffled_labels", "chance", _spread(model, features[test.recording_id], n_classes), {"C": best})
+    )
+    return found
+
+
+def _stack(
+    tables: Sequence[Table], features: Mapping[str, NDArray[np.float64]]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    kept = [np.asarray(table.target) >= 0 for table in tables]
+    rows = np.concatenate([features[t.recording_id][k] for t, k in zip(tables, kept)])
+    return rows, np.concatenate([np.asarray(t.target)[k] for t, k in zip(tables, kept)])
+
+
+def _fit_logistic(tables: Sequence[Table], features: Mapping[str, NDArray[np.float64]], c: float) -> LogisticRegression:
+    rows, codes = _stack(tables, features)
+    model = LogisticRegression(C=c, class_weight="balanced", max_iter=300, tol=1e-3)
+    with warnings.catch_warnings():
+        # A weakly regularised fit may stop at max_iter; validation decides whether it is chosen all the same.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(rows, codes)
+    return model
+
+
+def _choose_c(
+    train: Sequence[Table], validation: Sequence[Table], features: Mapping[str, NDArray[np.float64]]
+) -> float:
+    rows, codes = _stack(validation, features)
+    scores = {c: balanced_accuracy_score(codes, _fit_logistic(train, features, c).predict(rows)) for c in C_GRID}
+    return max(scores, key=lambda c: scores[c])
+
+
+def _spread(model: LogisticRegression, rows: NDArray[np.float64], n_classes: int) -> NDArray[np.float64]:
+    """Probabilities over all classes; one that training never showed has 0."""
+    probabilities = np.zeros((len(rows), n_classes))
+    probabilities[:, model.classes_] = model.predict_proba(rows)
+    return probabilities
+
+
+def ridge_decoder(
+    train: Sequence[Table], validation: Sequence[Table], test: Table, rate_hz: float
+) -> tuple[NDArray[np.float64], float]:
+    """Return a continuous target decoded by lagged ridge regression, ``(time, output)``, and the chosen alpha."""
+    ids = shared_ids([*train, *validation, test])
+    features = {t.recording_id: make_features(t, ids, rate_hz, LAGS_SECONDS) for t in (*train, *validation, test)}
+
+    def stack(tables: Sequence[Table]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        kept = [np.isfinite(t.target).all(axis=1) for t in tables]
+        return (
+            np.concatenate([features[t.recording_id][k] for t, k in zip(tables, kept)]),
+            np.concatenate([t.target[k] for t, k in zip(tables, kept)]),
+        )
+
+    rows, truth = stack(validation)
+    scores = {a: mean_squared_error(truth, Ridge(alpha=a).fit(*stack(train)).predict(rows)) for a in ALPHA_GRID}
+    best = min(scores, key=lambda a: scores[a])
+    fitted = Ridge(alpha=best).fit(*stack([*train, *validation]))
+    return np.asarray(fitted.predict(features[test.recording_id])), best
+
+
+@dataclass(frozen=True)
+class RidgeForecast:
+    """Ridge regression of each neuron's change over a horizon, fitted on the recordings that have it.
+
+    ``change`` maps a channel id to the change from the last value, ``(origin,)``.
+    """
+
+    change: Mapping[int, NDArray[np.float64]]
+    alpha: float
+
+
+def ridge_forecast(
+    train: Sequence[Table],
+    validation: Sequence[Table],
+    test: Table,
+    origins: NDArray[np.int64],
+    step: int,
+    rate_hz: float,
+) -> RidgeForecast:
+    """Forecast every named channel of a recording by ridge regression on past activity.
+
+    Each channel has its own weights on the value now and 1, 2, 3 s ago of the channel itself and of the named channels
+    all recordings share; a channel that no training recording has keeps its last value (change 0).
+
+    Parameters
+    ----------
+    train, validation
+        Recordings to fit on and to choose alpha on.
+    test
+        Recording to forecast.
+    origins
+        Samples whose future is asked for: the last sample known, ``(origin,)``.
+    step
+        Horizon in samples.
+    rate_hz
+        Samples per second.
+    """
+    ids = shared_ids([*train, *validation, test])
+    past = (-1.0, -2.0, -3.0)
+    features = {t.recording_id: make_features_past(t, ids, rate_hz, past) for t in (*train, *validation, test)}
+    scores = {a: _validation_error(train, validation, features, step, a) for a in ALPHA_GRID}
+    best = min(scores, key=lambda a: scores[a])
+    change = {}
+    for channel in test.channel_ids[test.channel_ids > 0].tolist():
+        fitted = _fit_change([*train, *validation], features, channel, step, best)
+        rows = _with_own(test, features[test.recording_id], channel)[origins]
+        change[channel] = np.zeros(len(origins)) if fitted is None else np.asarray(fitted.predict(rows))
+    return RidgeForecast(change, best)
+
+
+def make_features_past(
+    table: Table, ids: NDArray[np.int64], rate_hz: float, lags_seconds: Sequence[float]
+) -> NDArray[np.float64]:
+    """Return the chosen channels now and at past lags, ``(time, channel * (1 + lag))``; nothing later is used."""
+    column = {int(i): k for k, i in enumerate(table.channel_ids)}
+    values = np.nan_to_num(table.values[:, [column[int(i)] for i in ids]])
+    return _lagged(values, rate_hz, lags_seconds)
+
+
+def _lagged(values: NDArray[np.float64], rate_hz: float, lags_seconds: Sequence[float]) -> NDArray[np.float64]:
+    position = np.arange(len(values))
+    shifted = [values[np.clip(position + round(lag * rate_hz), 0, None)] for lag in (0.0, *lags_seconds)]
+    return np.concatenate(shifted, axis=1)
+
+
+def _own(table: Table, channel: int) -> NDArray[np.float64] | None:
+    found = np.flatnonzero(table.channel_ids == channel)
+    return None if found.size == 0 else table.values[:, found[0]]
+
+
+def _with_own(table: Table, features: NDArray[np.float64], channel: int) -> NDArray[np.float64]:
+    own = _own(table, channel)
+    assert own is not None
+    steps = (1, 2, 3, 6, 9, 15)
+    position = np.arange(len(own))
+    values = np.nan_to_num(own)
+    history = np.stack([values[np.clip(position - step, 0, None)] - values for step in steps], axis=1)
+    return np.concatenate([features, values[:, None], history], axis=1)
+
+
+def _changes(
+    tables: Sequence[Table], features: Mapping[str, NDArray[np.float64]], channel: int, step: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    rows, changes = [], []
+    for table in tables:
+        own = _own(table, channel)
+        if own is None:
+            continue
+        change = own[step:] - own[:-step]
+        known = np.isfinite(change)
+        rows.append(_with_own(table, features[table.recording_id], channel)[:-step][known])
+        changes.append(change[known])
+    if not rows or not sum(map(len, rows)):
+        return None
+    return np.concatenate(rows), np.concatenate(changes)
+
+
+def _fit_change(
+    tables: Sequence[Table], features: Mapping[str, NDArray[np.float64]], channel: int, step: int, alpha: float
+) -> Ridge | None:
+    found = _changes(tables, features, channel, step)
+    return None if found is None else Ridge(alpha=alpha).fit(*found)
+
+
+def _validation_error(
+    train: Sequence[Table],
+    validation: Sequence[Table],
+    features: Mapping[str, NDArray[np.float64]],
+    step: int,
+    alpha: float,
+) -> float:
+    errors = []
+    for channel in sorted({int(i) for table in validation for i in table.channel_ids if i > 0}):
+        fitted, held_out = (
+            _fit_change(train, features, channel, step, alpha),
+            _changes(validation, features, channel, step),
+        )
+        if fitted is not None and held_out is not None:
+            errors.append(float(np.mean((fitted.predict(held_out[0]) - held_out[1]) ** 2)))
+    return float(np.mean(errors)) if errors else 0.0

@@ -1,0 +1,115 @@
+"""Decoding in one fold: pretrain, decode, predict the held-out recordings, and the baselines beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from neurodata import names
+from neurodata.batches.datamodule import RecordingDataModule
+from neurodata.errors import NeurodataError
+from neurodata.predictions import BASELINE, MODEL, Predictions
+from neurodata.predictions import CLASS as CLASS_KIND
+from neurodata.predictions import CONTINUOUS as CONTINUOUS_KIND
+from neurodata.windows.spec import CLASS
+from neurodata.windows.splits import check_unseen
+
+from .baselines import Table, class_baselines, ridge_decoder
+from .checkpoints import make_task, read_config, transfer
+from .fold import Fold, FoldResult, fit_stage, make_info, make_table, new_network, part_tables, save_checkpoint
+from .task import Task
+from .train import decode
+
+
+def run_decoding(fold: Fold, result: FoldResult) -> None:
+    recipe = fold.recipe
+    data = fold.datamodule(fold.final, recipe.decode, scaling=recipe.scaling, target=recipe.target)
+    data.setup()
+    outputs = []
+    for member in range(recipe.members):
+        task = _train_decoder(fold, result, data, recipe.seed + member, pretrained=recipe.pretrain.steps > 0)
+        outputs.append(decode(task, data.covering_dataloader(names.TEST)))
+    for number, first in enumerate(outputs[0]):
+        values = np.mean([output[number].values for output in outputs], axis=0)
+        truth = make_table(data, first.recording_id)
+        shown = _predictions(
+            fold, data, recipe.network, MODEL, first.recording_id, first.samples, values, recipe.seed, {}
+        )
+        result.predictions.append(shown)
+        result.predictions += list(_decoding_baselines(fold, data, truth, first.samples, result))
+
+
+def _train_decoder(fold: Fold, result: FoldResult, data: RecordingDataModule, seed: int, *, pretrained: bool) -> Task:
+    recipe = fold.recipe
+    network = new_network(fold, data)
+    if pretrained:
+        plain = fold.datamodule(fold.final, recipe.pretrain, scaling=recipe.scaling, target=recipe.target)
+        learner = make_task(
+            "pretrain", network, recipe.pretrain.options | {"learning_rate": recipe.pretrain.learning_rate}
+        )
+        learner = fit_stage(fold, result, learner, plain, recipe.pretrain, seed, recipe.network, "pretrain")
+        folder = save_checkpoint(fold, result, learner, plain, f"pretrained-{seed}", seed)
+        seen = list(read_config(folder)["manifest"]["trained_on"])
+        check_unseen(seen, data.split.recordings(names.TEST), data.split.subjects, f"checkpoint {folder.name!r}")
+        network = new_network(fold, data)
+        transfer(learner.network, network)
+    options: dict[str, Any] = dict(recipe.decode.options) | {"learning_rate": recipe.decode.learning_rate}
+    if data.spec.target_kind == CLASS:
+        options["class_counts"] = data.target_counts().tolist()
+    task = make_task("decode", network, options)
+    task = fit_stage(fold, result, task, data, recipe.decode, seed, recipe.network, "decode")
+    save_checkpoint(fold, result, task, data, f"decoder-{seed}", seed)
+    return task
+
+
+def _decoding_baselines(
+    fold: Fold, data: RecordingDataModule, test: Table, samples: NDArray[np.int64], result: FoldResult
+) -> Iterator[Predictions]:
+    recipe = fold.recipe
+    selecting = fold.datamodule(fold.selecting, recipe.decode, scaling=recipe.scaling, target=recipe.target)
+    selecting.setup()
+    train, validation = (part_tables(selecting, part) for part in (names.TRAIN, names.VALIDATION))
+    if not validation:
+        raise NeurodataError(
+            "baselines choose their settings on validation recordings; name some under split.validation"
+        )
+    if data.spec.target_kind == CLASS:
+        found = class_baselines(train, validation, test, recipe.rate_hz, data.spec.n_outputs, recipe.seed)
+        for baseline in found:
+            result.chosen[f"{fold.name}/{baseline.name}"] = dict(baseline.chosen)
+            values = baseline.probabilities[samples]
+            yield _predictions(fold, data, baseline.name, baseline.role, test.recording_id, samples, values, recipe.seed, baseline.chosen)  # fmt: skip
+        return
+    decoded, alpha = ridge_decoder(train, validation, test, recipe.rate_hz)
+    known = np.concatenate([np.asarray(t.target) for t in (*train, *validation)])
+    mean = np.tile(np.nanmean(known, axis=0), (len(samples), 1))
+    yield _predictions(fold, data, "mean", BASELINE, test.recording_id, samples, mean, recipe.seed, {})
+    yield _predictions(fold, data, "ridge", BASELINE, test.recording_id, samples, decoded[samples], recipe.seed, {"alpha": alpha})  # fmt: skip
+
+
+def _predictions(fold: Fold, data: RecordingDataModule, model: str, role: str, recording_id: str, samples: NDArray[np.int64], values: NDArray[np.float64], seed: int, more: Mapping[str, Any]) -> Predictions:  # fmt: skip
+    """Predictions of samples whose truth is known."""
+    prepared = data.prepared(recording_id)
+    truth = np.asarray(prepared.target)[samples]
+    common = {"recording": recording_id, "subject": data.split.subjects.get(recording_id, recording_id)}
+    if data.spec.target_kind == CLASS:
+        table = pd.DataFrame(
+            {**common, "time": samples / prepared.rate_hz, "truth": truth, "prediction": values.argmax(1)}
+        )
+        for code in range(values.shape[1]):
+            table[f"probability_{code}"] = values[:, code]
+        table = table[truth >= 0].reset_index(drop=True)
+        return Predictions(table, make_info(fold, data, model, role, CLASS_KIND, recording_id, seed, more))
+    if values.shape[1] != 1:
+        raise NeurodataError(
+            f"decoding {values.shape[1]} continuous outputs at once is not supported; choose one channel"
+        )
+    table = pd.DataFrame(
+        {**common, "time": samples / prepared.rate_hz, "truth": truth[:, 0], "prediction": values[:, 0]}
+    )
+    table = table[np.isfinite(truth[:, 0])].reset_index(drop=True)
+    return Predictions(table, make_info(fold, data, model, role, CONTINUOUS_KIND, recording_id, seed, more))

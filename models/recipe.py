@@ -1,0 +1,155 @@
+"""Settings of one run, checked: what a YAML file may say and what the demo uses."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from neurodata.checks import suggest
+from neurodata.errors import NeurodataError
+
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Stage(_Settings):
+    """One stage of training: how many steps of which task, with what options.
+
+    ``steps = 0`` leaves the stage out. ``options`` go to the task's constructor.
+    """
+
+    steps: Count
+    learning_rate: Positive = 5e-3
+    batch_size: Annotated[int, Field(gt=0)] = 24
+    options: dict[str, float | int | bool] = Field(default_factory=dict)
+
+
+class Recipe(_Settings):
+    """Everything that decides the numbers of a run, data and split aside.
+
+    Parameters
+    ----------
+    inputs, target
+        Names of the input signal and of the decoded intervals or signal.
+    rate_hz, window_seconds
+        Clock and length of windows.
+    scaling
+        How activity is scaled for decoding: see `neurodata.batches.datamodule.RecordingDataModule`. Forecasts always
+        use training statistics.
+    network, network_options
+        Name in the catalogue and its keyword arguments.
+    pretrain, decode, forecast
+        The stages; ``forecast`` is also run for the GRU.
+    members
+        Networks trained from different seeds whose probabilities are averaged.
+    horizons_seconds
+        Of forecasts.
+    precision, compile_network
+        As for ``lightning.Trainer`` and ``torch.compile``.
+    seed
+        Of everything.
+    """
+
+    inputs: str = "calcium"
+    target: str = "state"
+    rate_hz: Positive = 3.0
+    window_seconds: Positive = 24.0
+    scaling: Literal["training", "recording", "none"] = "recording"
+    network: str = "transformer"
+    network_options: dict[str, float | int | bool | str] = Field(default_factory=lambda: {"n_layers": 1})
+    pretrain: Stage = Stage(steps=100)
+    decode: Stage = Stage(steps=150)
+    forecast: Stage = Stage(steps=150, learning_rate=3e-3)
+    members: Annotated[int, Field(ge=1)] = 1
+    horizons_seconds: tuple[Positive, ...] = (1.0, 2.0, 5.0)
+    precision: Literal["32-true", "16-mixed", "bf16-mixed", "64-true"] = "32-true"
+    compile_network: bool = False
+    seed: int = 0
+
+
+class SplitSettings(_Settings):
+    """Arguments of `neurodata.windows.splits.split_by`."""
+
+    by: Literal["subject", "recording", "time", "intervals"] = "subject"
+    validation: list[str] | float = Field(default_factory=list)
+    test: list[str] | float = Field(default_factory=list)
+    guard_seconds: Annotated[float, Field(ge=0)] = 0.0
+    intervals: str = "split"
+    same_animal: list[list[str]] = Field(default_factory=list)
+
+
+class RunSettings(_Settings):
+    """A YAML file for ``neurodata train``.
+
+    Parameters
+    ----------
+    name
+        The run is written to ``runs/<name>/``.
+    store
+        The store's folder.
+    split
+        Which recordings are trained, chosen and scored on.
+    recipe
+        All else.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+    store: str
+    split: SplitSettings
+    recipe: Recipe = Recipe()
+
+
+def read_settings(fields: dict[str, Any], changes: list[str]) -> RunSettings:
+    """Return checked settings of a run.
+
+    Parameters
+    ----------
+    fields
+        What the YAML file holds.
+    changes
+        ``key=value`` or ``recipe.decode.steps=300``; the value is YAML.
+
+    Raises
+    ------
+    NeurodataError
+        Lists every unknown key and wrong value with its path.
+    """
+    import yaml
+
+    fields = dict(fields)
+    for change in changes:
+        path, equals, text = change.partition("=")
+        if not equals:
+            raise NeurodataError(f"expected key=value, got {change!r}")
+        try:
+            _set(fields, path.split("."), yaml.safe_load(text))
+        except yaml.YAMLError as error:
+            raise NeurodataError(f"{path}: {text!r} is not YAML: {error}") from error
+    try:
+        return RunSettings.model_validate(fields)
+    except ValidationError as error:
+        problems = [_explain(entry) for entry in error.errors(include_url=False)]
+        raise NeurodataError("the settings are wrong:\n" + "\n".join(f"  - {p}" for p in problems)) from error
+
+
+def _set(fields: dict[str, Any], path: list[str], value: Any) -> None:
+    for key in path[:-1]:
+        fields[key] = dict(fields.get(key) or {})
+        fields = fields[key]
+    fields[path[-1]] = value
+
+
+def _explain(entry: Any) -> str:
+    path = ".".join(map(str, entry["loc"]))
+    if entry["type"] == "extra_forbidden":
+        model: type[BaseModel] = RunSettings
+        for key in entry["loc"][:-1]:
+            annotation = model.model_fields[str(key)].annotation if str(key) in model.model_fields else None
+            model = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else model
+        return f"{path}: there is no such key{suggest(str(entry['loc'][-1]), model.model_fields)}"
+    return f"{path}: {entry['msg']}, got {entry['input']!r}"

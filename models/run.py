@@ -1,0 +1,265 @@
+"""Runs: one split from a settings file, or leave-one-subject-out; each ends in a folder a report is made from."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import platform
+import shutil
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from neurodata import names
+from neurodata.errors import NeurodataError
+from neurodata.predictions import write_predictions
+from neurodata.recording.recording import Recording
+from neurodata.store.store import Store
+from neurodata.windows.align import codes_at
+from neurodata.windows.prepare import labels_of
+from neurodata.windows.splits import Split, SplitRule
+
+from .decoding import run_decoding
+from .fold import Fold, FoldResult
+from .forecasting import run_forecasts
+from .recipe import Recipe
+
+Progress = Callable[[str], None]
+"""Called with the name of each fold when it is done."""
+
+
+def run_fold(fold: Fold) -> FoldResult:
+    """Train and predict one fold; writes checkpoints into the run folder, returns all else."""
+    result = FoldResult()
+    if fold.recipe.target:
+        run_decoding(fold, result)
+    if fold.recipe.forecast.steps:
+        run_forecasts(fold, result)
+    return result
+
+
+def leave_one_subject_out(
+    store: Store,
+    recipe: Recipe,
+    folder: str | Path,
+    *,
+    command: str,
+    title: str,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Path:
+    """Hold out each subject in turn, train on the others, and write a run folder.
+
+    For each held-out subject the next one (in order) is the validation subject on which baselines choose their
+    settings; baselines and models are then fitted on all subjects but the held-out one.
+
+    Parameters
+    ----------
+    store
+        Recordings of at least three subjects.
+    recipe
+        Settings.
+    folder
+        Run folder; replaced where it exists.
+    command, title
+        What was typed, and what the report is called.
+    workers
+        Folds trained at the same time, each in a process of its own.
+    progress
+        Called with each finished fold's name.
+
+    Returns
+    -------
+    folder
+        Ready for `neurodata.report.page.write_report`.
+
+    Raises
+    ------
+    NeurodataError
+        If there are fewer than three subjects.
+    """
+    folder = _fresh(folder)
+    table = store.table
+    subjects = sorted(set(table["subject"]))
+    if len(subjects) < 3:
+        raise NeurodataError(
+            f"leave-one-subject-out needs at least 3 subjects (train, validation, test), the store has {len(subjects)}: "
+            f"{', '.join(subjects) or 'none'}"
+        )
+    folds = []
+    for number, subject in enumerate(subjects):
+        after = subjects[(number + 1) % len(subjects)]
+        selecting = SplitRule("subject", {names.VALIDATION: (after,), names.TEST: (subject,)}).apply(store)
+        name = subject.split("/", 1)[1]
+        folds.append(Fold(name, store.path, selecting, join_validation(selecting), recipe, folder))
+    results = _run_folds(folds, workers, progress)
+    write_run(folder, store, folds, results, command=command, title=title)
+    return folder
+
+
+def join_validation(split: Split) -> Split:
+    """Return the split with validation's stretches added to train: what final models are fitted on."""
+    train = (*split.parts[names.TRAIN], *split.parts.get(names.VALIDATION, ()))
+    parts = {names.TRAIN: tuple(sorted(train)), names.TEST: split.parts[names.TEST]}
+    return Split(parts, split.by, split.subjects, split.contents)
+
+
+def train_run(
+    store: Store, rule: SplitRule, recipe: Recipe, folder: str | Path, *, command: str, resume: bool = False
+) -> Path:
+    """Train on one split, predict its test part, and write a run folder.
+
+    Raises
+    ------
+    NeurodataError
+        If the split has no validation or test part, or the folder exists and ``resume`` is False.
+    """
+    split = rule.apply(store)
+    missing = [part for part in names.PARTS if part not in split.parts]
+    if missing:
+        raise NeurodataError(f"the split has no {' and no '.join(missing)} part; name recordings or fractions for it")
+    folder = Path(folder)
+    if folder.exists() and not resume:
+        raise NeurodataError(f"run {str(folder)!r} is there already; choose another name, delete it, or --resume")
+    folder.mkdir(parents=True, exist_ok=True)
+    final = join_validation(split) if split.by in ("subject", "recording") else split
+    fold = Fold("split", store.path, split, final, recipe, folder)
+    write_run(folder, store, [fold], [run_fold(fold)], command=command, title=folder.name)
+    return folder
+
+
+def _fresh(folder: str | Path) -> Path:
+    folder = Path(folder)
+    if folder.exists() and not (folder / "run.json").exists() and any(folder.iterdir()):
+        raise NeurodataError(f"{str(folder)!r} is not a run folder and not empty; choose another place for the run")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _run_folds(folds: Sequence[Fold], workers: int, progress: Progress | None) -> list[FoldResult]:
+    if workers <= 1:
+        results = []
+        for fold in folds:
+            results.append(run_fold(fold))
+            if progress is not None:
+                progress(fold.name)
+        return results
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_limit_threads, initargs=(threads,)) as pool:
+        futures = [pool.submit(run_fold, fold) for fold in folds]
+        for fold, future in zip(folds, futures):
+            future.result()
+            if progress is not None:
+                progress(fold.name)
+        return [future.result() for future in futures]
+
+
+def _limit_threads(threads: int) -> None:
+    torch.set_num_threads(threads)
+
+
+def write_run(folder: Path, store: Store, folds: Sequence[Fold], results: Sequence[FoldResult], *, command: str, title: str) -> None:  # fmt: skip
+    """Write predictions, curves, a heat map and ``run.json`` of finished folds."""
+    (folder / "predictions").mkdir(exist_ok=True)
+    for result in results:
+        for found in result.predictions:
+            info = found.info
+            recording = info["evaluated_on"][0].split("/")[1]
+            write_predictions(
+                found, folder / "predictions" / f"{info['fold']}-{info['kind']}-{info['model']}-{recording}.parquet"
+            )
+    curves = [curve for result in results for curve in result.curves]
+    if curves:
+        pd.concat(curves, ignore_index=True).to_csv(folder / "curves.csv", index=False)
+    used = sorted({r for fold in folds for part in fold.final.parts for r in fold.final.recordings(part)})
+    recipe = folds[0].recipe
+    _write_heatmap(folder / "heatmap.npz", store[used[0]], recipe)
+    provenance = {
+        "title": title,
+        "command": command,
+        "main_model": recipe.network,
+        "seed": recipe.seed,
+        "split_hash": {fold.name: fold.final.digest for fold in folds},
+        "store": store.path.name,
+        "recordings": [_describe(store, recording_id, recipe.inputs) for recording_id in used],
+        "checkpoints": [entry for result in results for entry in result.checkpoints],
+        "chosen_on_validation": {key: value for result in results for key, value in result.chosen.items()},
+        "recipe": recipe.model_dump(mode="json"),
+        "versions": _versions(),
+        "machine": _machine(),
+        "notes": _notes(recipe),
+    }
+    (folder / "run.json").write_text(
+        json.dumps(provenance, indent=1, allow_nan=False, ensure_ascii=False), encoding="utf-8"
+    )
+
+
+def _notes(recipe: Recipe) -> list[str]:
+    notes = [
+        "Each held-out subject is predicted by models that saw neither its activity nor its labels in training or pretraining.",
+        "Settings of baselines were chosen on the validation subject, then all were fitted on every subject but the held-out one.",
+    ]
+    if recipe.scaling == "recording":
+        notes.append(
+            "For decoding, every recording (the held-out one too) is z-scored per neuron by its own mean and spread; "
+            "this uses its activity, not its labels, and is the same for the model and all baselines."
+        )
+    return notes
+
+
+def _describe(store: Store, recording_id: str, signal: str) -> dict[str, Any]:
+    recording = store[recording_id]
+    found = recording.signals[signal]
+    row = store.table.set_index("recording_id").loc[recording_id]
+    rate = found.attrs.get(names.SAMPLING_RATE)
+    samples, duration = found.sizes[names.TIME], recording.duration_seconds
+    return {
+        "recording_id": recording_id,
+        "subject": recording.subject_key,
+        "species": recording.metadata["subject"]["species"],
+        "n_channels": int(found.sizes[names.CHANNEL]),
+        "n_named": int((labels_of(recording, signal) != "").sum()),
+        "rate_hz": float(rate) if rate is not None else round(samples / duration, 4),
+        "duration_seconds": float(duration),
+        "licence": recording.metadata.get("licence", "unknown"),
+        "citation": recording.metadata.get("citation", "unknown"),
+        "content_sha256": row["content_sha256"],
+    }
+
+
+def _versions() -> dict[str, str]:
+    packages = ("neurodata", "torch", "lightning", "scikit-learn", "numpy", "xarray", "zarr")
+    return {"python": platform.python_version()} | {package: version(package) for package in packages}
+
+
+def _machine() -> str:
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {device}"
+
+
+def _write_heatmap(path: Path, recording: Recording, recipe: Recipe) -> None:
+    """Save one recording's raw activity with the target's codes beside it, for the report to draw."""
+    signal = recording.signals[recipe.inputs]
+    times = np.asarray(signal[names.TIME].values)
+    codes = np.full(len(times), -1)
+    if recipe.target in recording.intervals:
+        found = codes_at(recording.intervals[recipe.target], times)
+        known = np.unique(recording.intervals[recipe.target][names.CODE].values)
+        codes = np.where(found >= 0, np.searchsorted(known, found), -1)
+    np.savez_compressed(
+        path,
+        values=np.asarray(signal.values, np.float32),
+        time=times,
+        labels=labels_of(recording, recipe.inputs),
+        codes=codes.astype(np.int64),
+        recording=np.asarray(recording.recording_id),
+    )
