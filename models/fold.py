@@ -110,6 +110,7 @@ def save_checkpoint(
         "fold": fold.name,
         "seed": seed,
         "scaling": datamodule.scaling,
+        "statistics": datamodule.pooled_statistics(),
         "licence": "; ".join(sorted(set(rows["licence"].dropna()))),
         "recipe": fold.recipe.model_dump(mode="json"),
     }

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from neurodata.checks import suggest
 from neurodata.errors import NeurodataError
+from neurodata.windows.splits import SplitRule, split_by
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
@@ -72,6 +73,13 @@ class Recipe(_Settings):
     seed: int = 0
 
 
+def demo_recipe(*, quick: bool, seed: int) -> Recipe:
+    """Return the demo's settings: the full recipe, or a quick one for simulated worms."""
+    if not quick:
+        return Recipe(seed=seed)
+    return Recipe(seed=seed, pretrain=Stage(steps=40), decode=Stage(steps=60), forecast=Stage(steps=40))
+
+
 class SplitSettings(_Settings):
     """Arguments of `neurodata.windows.splits.split_by`."""
 
@@ -81,6 +89,17 @@ class SplitSettings(_Settings):
     guard_seconds: Annotated[float, Field(ge=0)] = 0.0
     intervals: str = "split"
     same_animal: list[list[str]] = Field(default_factory=list)
+
+    def make_rule(self) -> SplitRule:
+        """Return the rule these settings describe."""
+        return split_by(
+            self.by,
+            validation=self.validation,
+            test=self.test,
+            guard_seconds=self.guard_seconds,
+            intervals=self.intervals,
+            same_animal=self.same_animal,
+        )
 
 
 class RunSettings(_Settings):

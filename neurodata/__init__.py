@@ -1,0 +1,73 @@
+"""Neural recordings of every modality in one schema and one chunked store, with models that learn from them.
+
+Names are imported when they are first used, so that ``import neurodata`` is quick and needs no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from neurodata.batches.datamodule import RecordingDataModule as RecordingDataModule
+    from neurodata.loaders.convert import convert as convert
+    from neurodata.models.checkpoints import from_pretrained as from_pretrained
+    from neurodata.models.checkpoints import save_pretrained as save_pretrained
+    from neurodata.models.run import leave_one_subject_out as leave_one_subject_out
+    from neurodata.recording.recording import Recording as Recording
+    from neurodata.recording.timed import make_events as make_events
+    from neurodata.recording.timed import make_intervals as make_intervals
+    from neurodata.recording.timed import make_signal as make_signal
+    from neurodata.recording.timed import make_units as make_units
+    from neurodata.recording.validate import validate as validate
+    from neurodata.report.page import write_report as write_report
+    from neurodata.simulate.calcium import simulate_worms as simulate_worms
+    from neurodata.simulate.kato_layout import write_kato_layout as write_kato_layout
+    from neurodata.store.read import open_recording as open_recording
+    from neurodata.store.store import Store as Store
+    from neurodata.store.store import open_store as open_store
+    from neurodata.store.verify import verify_recording as verify_recording
+    from neurodata.store.write import write_recording as write_recording
+    from neurodata.windows.homogenise import homogenise as homogenise
+    from neurodata.windows.select import make_windows as make_windows
+    from neurodata.windows.splits import split_by as split_by
+
+_HOMES = {
+    "RecordingDataModule": "batches.datamodule",
+    "convert": "loaders.convert",
+    "from_pretrained": "models.checkpoints",
+    "save_pretrained": "models.checkpoints",
+    "leave_one_subject_out": "models.run",
+    "Recording": "recording.recording",
+    "make_events": "recording.timed",
+    "make_intervals": "recording.timed",
+    "make_signal": "recording.timed",
+    "make_units": "recording.timed",
+    "validate": "recording.validate",
+    "write_report": "report.page",
+    "simulate_worms": "simulate.calcium",
+    "write_kato_layout": "simulate.kato_layout",
+    "open_recording": "store.read",
+    "Store": "store.store",
+    "open_store": "store.store",
+    "verify_recording": "store.verify",
+    "write_recording": "store.write",
+    "homogenise": "windows.homogenise",
+    "make_windows": "windows.select",
+    "split_by": "windows.splits",
+}
+"""Public name → the module it lives in."""
+
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'neurodata' has no attribute {name!r}; it has {', '.join(sorted(_HOMES))}")
+    value = getattr(importlib.import_module(f"neurodata.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import importlib.util
 import pkgutil
+from pathlib import Path
 from typing import Any
 
 from neurodata.checks import suggest
@@ -28,6 +30,9 @@ def list_entries(kind: str) -> list[str]:
     package = CATALOGUES[kind]
     spec = importlib.util.find_spec(package)
     assert spec is not None
+    if kind == "pretrained":  # checkpoints are folders, not modules
+        folders = [path for place in spec.submodule_search_locations or () for path in Path(place).iterdir()]
+        return sorted(path.name for path in folders if (path / "config.json").is_file())
     found = pkgutil.iter_modules(spec.submodule_search_locations)
     return sorted(info.name for info in found if not info.name.startswith("_"))
 
@@ -58,7 +63,12 @@ def read_entry(kind: str, name: str) -> Any:
     raise NeurodataError(f"{module.__name__} holds no function or class called {name!r} (case and '_' aside)")
 
 
-def summary(kind: str, name: str) -> str:
-    """Return the first line of an entry's docstring."""
-    text = (read_entry(kind, name).__doc__ or "").strip()
-    return text.splitlines()[0] if text else ""
+def read_summary(kind: str, name: str) -> str:
+    """Return the first line of an entry's file, its docstring, without importing it."""
+    spec = importlib.util.find_spec(CATALOGUES[kind])
+    assert spec is not None
+    for folder in spec.submodule_search_locations or ():
+        path = Path(folder) / f"{name}.py"
+        if path.is_file():
+            return (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").partition("\n")[0]
+    return ""

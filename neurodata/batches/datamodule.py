@@ -137,6 +137,13 @@ class RecordingDataModule(lightning.LightningDataModule):
                 n_channels = prepared.channel_ids.size
                 self.statistics[recording_id] = (np.zeros(n_channels), np.ones(n_channels))
 
+    def pooled_statistics(self) -> dict[str, list[float]] | None:
+        """Return mean and spread per channel id that new recordings must be scaled with; None unless ``training``."""
+        if self.scaling != TRAINING:
+            return None
+        pooled = self._pooled_scaling()
+        return {"mean": pooled.mean.tolist(), "std": pooled.std.tolist()}
+
     def _pooled_scaling(self) -> Scaling:
         pieces = (
             (self.prepared(s.recording_id).values[self.prepared(s.recording_id).samples(s)], self.prepared(s.recording_id).channel_ids)

@@ -1,0 +1,398 @@
+"""The console script: what a user types, and one clear message where it goes wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from neurodata.errors import NeurodataError
+
+if TYPE_CHECKING:
+    from neurodata.report.scores import Scores
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help="Neural recordings in one schema and one store, and models that learn from them. "
+    "Exit code 0: done; 1: the data or the run is wrong; 2: wrong usage. Add --debug for tracebacks.",
+)
+out = Console(width=None if sys.stdout.isatty() else 140)  # a pipe or a log has no width of its own
+err = Console(stderr=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+StorePath = Annotated[
+    Path, typer.Argument(metavar="STORE[/DATASET/RECORDING]", help="A store, or one recording of it.")
+]
+
+
+def main() -> None:
+    """Run the command line."""
+    debug = "--debug" in sys.argv
+    sys.argv = [argument for argument in sys.argv if argument != "--debug"]
+    try:
+        app()
+    except BrokenPipeError:  # `neurodata info … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:
+        if debug:
+            raise
+        known = isinstance(error, NeurodataError)
+        message = str(error) if known else f"{type(error).__name__}: {error} (unexpected; --debug shows where)"
+        err.print(Text(f"error: {_plain(message)}"), soft_wrap=True)
+        sys.exit(2 if type(error).__name__ == "OptionError" else 1)
+
+
+def _plain(text: object) -> str:
+    """Text without what could steer a terminal: names in files are not to be trusted."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in str(text))
+
+
+def _print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    table = Table(title=_plain(title), title_justify="left")
+    for column in columns:
+        table.add_column(_plain(column), overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_plain(value)) for value in row))
+    out.print(table)
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[int, int, str], None]]:
+    """A progress bar on stderr; the function it gives takes how much is done, of how much, and a word."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.fields[word]}"))  # fmt: skip
+    with Progress(*columns, console=err, transient=True) as bar:
+        task = bar.add_task(what, total=None, word="")
+
+        def show(done: int, total: int, word: str) -> None:
+            bar.update(task, completed=done, total=total, word=_plain(word))
+
+        yield show
+
+
+@app.command("list")
+def list_command(
+    kind: Annotated[
+        str, typer.Argument(help="loaders, networks, tasks, metrics, analyses, pretrained … (all if left out)")
+    ] = "",
+) -> None:
+    """List what can be named: loaders, networks, tasks, metrics, analyses, pretrained checkpoints."""
+    from neurodata.catalogue import CATALOGUES, list_entries, read_summary
+    from neurodata.checks import check_option
+
+    if kind:
+        check_option("catalogue", kind, CATALOGUES)
+    for name in [kind] if kind else CATALOGUES:
+        entries = list_entries(name)
+        if entries or kind:
+            _print_table(name, ("name", "what it is"), [(entry, read_summary(name, entry)) for entry in entries])
+
+
+@app.command()
+def convert(
+    loader: Annotated[str, typer.Argument(help="A name from 'neurodata list loaders'.")],
+    raw: Annotated[Path, typer.Argument(help="The raw file or folder.")],
+    store: Annotated[Path, typer.Argument(help="The store; made where it is missing.")],
+    option: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the loader.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Recordings converted at the same time.")] = 1,
+    overwrite: Annotated[bool, typer.Option(help="Replace recordings made from other files.")] = False,
+) -> None:
+    """Convert raw files into a store. Running it again resumes, or says that all is up to date."""
+    from neurodata.loaders.convert import convert as convert_all
+
+    with _progress("converting") as show:
+        outcomes = convert_all(
+            loader,
+            raw,
+            store,
+            options=option or (),
+            overwrite=overwrite,
+            workers=workers,
+            progress=lambda done, total, outcome: show(done, total, outcome.recording_id),
+        )
+    _print_table(str(store), ("recording", "outcome"), [(o.recording_id, o.status) for o in outcomes])
+
+
+def _recording_folders(path: Path) -> list[Path]:
+    """The recordings of a store, or the one recording that was given."""
+    from neurodata.store.store import open_store
+
+    if (path / "zarr.json").exists():
+        return [path]
+    return [path / recording_id for recording_id in open_store(path).recording_ids]
+
+
+@app.command()
+def info(path: StorePath, as_json: Json = False) -> None:
+    """Show a store's recordings, or everything about one recording."""
+    from neurodata.store.read import open_recording
+    from neurodata.store.store import open_store
+
+    if (path / "zarr.json").exists():
+        recording = open_recording(path)
+        if as_json:
+            _print_json({"metadata": dict(recording.metadata), "duration_seconds": recording.duration_seconds, "members": repr(recording).splitlines()[1:]})  # fmt: skip
+            return
+        out.print(Text(_plain(repr(recording))))
+        _print_table("metadata", ("field", "value"), recording.metadata.items())
+        return
+    _recording_folders(path)
+    table = open_store(path).table
+    if as_json:
+        _print_json(json.loads(table.to_json(orient="records")))
+    elif table.empty:
+        out.print(Text(f"{path} holds no recordings; 'neurodata convert LOADER RAW {path}' adds some"))
+    else:
+        shown = [
+            "recording_id",
+            "species",
+            "modality",
+            "n_channels",
+            "sampling_rate_hz",
+            "duration_seconds",
+            "signals",
+            "intervals",
+        ]
+        rows = [
+            [f"{v:.4g}" if isinstance(v, float) else v for v in row] for row in table[shown].itertuples(index=False)
+        ]
+        _print_table(f"{path} · {len(table)} recordings", shown, rows)
+
+
+def _check_all(path: Path, what: str, check: Callable[[Path], list[str]], as_json: bool) -> None:
+    """Run a check on every recording; print what is wrong, exit 1 where anything is."""
+    folders = _recording_folders(path)
+    problems: dict[str, list[str]] = {}
+    with _progress(what) as show:
+        for number, folder in enumerate(folders):
+            name = "/".join(folder.parts[-2:])
+            problems[name] = check(folder)
+            show(number + 1, len(folders), name)
+    bad = {name: found for name, found in problems.items() if found}
+    if as_json:
+        _print_json({"recordings": len(folders), "problems": bad})
+    elif not folders:
+        out.print(Text(f"{path} holds no recordings; there was nothing to {what}"))
+    elif not bad:
+        out.print(Text(f"{what}: {len(folders)} recordings, nothing wrong"))
+    for name, found in bad.items() if not as_json else ():
+        err.print(
+            Text(_plain(f"{name}: {len(found)} problems\n" + "\n".join(f"  - {line}" for line in found))),
+            soft_wrap=True,
+        )
+    if bad:
+        raise typer.Exit(1)
+
+
+@app.command()
+def validate(path: StorePath, as_json: Json = False) -> None:
+    """Check every recording against the schema; lists every breach with its path."""
+    from neurodata.store.verify import schema_problems
+
+    _check_all(path, "validate", schema_problems, as_json)
+
+
+@app.command()
+def verify(path: StorePath, as_json: Json = False) -> None:
+    """Hash every array again and compare with what was written; names what was lost, changed or damaged."""
+    from neurodata.store.verify import verify_recording
+
+    _check_all(path, "verify", verify_recording, as_json)
+
+
+@app.command()
+def simulate(
+    modality: Annotated[str, typer.Argument(help="calcium")],
+    folder: Annotated[Path, typer.Argument(help="Where the raw files go.")],
+    recordings: Annotated[int, typer.Option(min=1, help="How many animals.")] = 5,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    seconds: Annotated[float, typer.Option(min=1.0, help="Length of each recording.")] = 600.0,
+    connectome: Annotated[Path | None, typer.Option(help="A connectome CSV (rows pre, columns post).")] = None,
+) -> None:
+    """Simulate recordings with known truth, as raw files in the field's own format."""
+    from neurodata.checks import check_exists, check_option
+    from neurodata.simulate.calcium import simulate_worms
+    from neurodata.simulate.kato_layout import write_kato_layout
+
+    check_option("modality to simulate", modality, ["calcium"])
+    if connectome is not None:
+        check_exists("connectome", connectome)
+    write_kato_layout(simulate_worms(recordings, seconds, seed, connectome=connectome), folder)
+    out.print(
+        Text(
+            f"{recordings} worms of {seconds:g} s in {folder}; convert them with: neurodata convert kato_brain_2015 {folder} STORE"
+        )
+    )
+
+
+@app.command()
+def train(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="Settings; see docs/training.md.")],
+    changes: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY=VALUE …", help="Changes, such as recipe.seed=1.")
+    ] = None,
+    resume: Annotated[bool, typer.Option(help="Go on where an interrupted run of this name stopped.")] = False,
+    runs: Annotated[Path, typer.Option(help="Folder the run is written to.")] = Path("runs"),
+) -> None:
+    """Train on one split and score its test part; writes runs/NAME with checkpoints, predictions, scores and a log."""
+    import yaml
+
+    from neurodata.checks import check_exists
+    from neurodata.models.recipe import read_settings
+    from neurodata.models.run import train_run
+    from neurodata.report.page import write_report
+    from neurodata.store.store import open_store
+
+    check_exists("settings file", config)
+    try:
+        fields = yaml.safe_load(config.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise NeurodataError(f"{str(config)!r} is not YAML: {error}") from error
+    if not isinstance(fields, dict):
+        raise NeurodataError(f"{str(config)!r} must hold keys and values, got {type(fields).__name__}")
+    settings = read_settings(fields, changes or [])
+    folder = train_run(
+        open_store(settings.store),
+        settings.split.make_rule(),
+        settings.recipe,
+        runs / settings.name,
+        command=f"neurodata train {config} {' '.join(changes or [])}".strip(),
+        resume=resume,
+    )
+    (folder / "config.yaml").write_text(
+        yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False), encoding="utf-8"
+    )
+    _score_run(folder, as_json=False)
+    out.print(Text(f"report: {write_report(folder)}"))
+
+
+def _score_run(folder: Path, *, as_json: bool) -> None:
+    from neurodata.report.run_folder import read_run
+    from neurodata.report.scores import make_scores, write_scores
+
+    run = read_run(folder)
+    scores = make_scores(run.predictions)
+    write_scores(scores, folder / "metrics.json")
+    if as_json:
+        print((folder / "metrics.json").read_text(encoding="utf-8"), end="")
+    else:
+        _print_scores(scores)
+
+
+def _print_scores(scores: Scores) -> None:
+    """One table per target: a row per predictor, a column per subject, mean and interval."""
+    from neurodata.report.scores import FIRST_METRIC
+
+    for (kind, target, horizon), rows in scores.summary.groupby(["kind", "target", "horizon_seconds"], dropna=False):
+        metric = FIRST_METRIC[kind]
+        rows = rows[rows["metric"] == metric].sort_values("mean", ascending=False)
+        same = (scores.table["kind"] == kind) & (scores.table["metric"] == metric) & (scores.table["target"] == target)
+        if horizon == horizon:  # not NaN: a forecast
+            same &= scores.table["horizon_seconds"] == horizon
+        by_subject = scores.table[same].groupby(["model", "subject"])["value"].mean().unstack()
+        subjects = [str(s).split("/")[-1] for s in by_subject.columns]
+        lines = []
+        for row in rows.itertuples():
+            values = [f"{v:.3f}" for v in by_subject.loc[row.model]]
+            interval = f"{row.low:.3f} … {row.high:.3f}" if row.low == row.low else "one subject"
+            lines.append([row.model, row.role, *values, f"{row.mean:.3f}", interval])
+        ahead = f" · {horizon:g} s ahead" if horizon == horizon else ""
+        title = f"{target}{ahead}: {metric} (chance {rows['chance'].iloc[0]:.3f})"
+        _print_table(title, ["predictor", "role", *subjects, "mean", "95 % CI over subjects"], lines)
+
+
+@app.command()
+def evaluate(
+    model: Annotated[Path, typer.Argument(metavar="RUN|CHECKPOINT", help="A run's folder, or a saved decoder.")],
+    store: Annotated[Path | None, typer.Argument(help="Recordings to score a checkpoint on.")] = None,
+    allow_seen: Annotated[bool, typer.Option(help="Score a checkpoint on animals it was trained on, too.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Score a run from its saved predictions, or a checkpoint on a store, beside chance and baselines."""
+    from neurodata.checks import check_exists
+
+    check_exists("run or checkpoint", model)
+    if (model / "run.json").exists():
+        _score_run(model, as_json=as_json)
+        return
+    if store is None:
+        raise typer.BadParameter("a checkpoint needs a STORE to be scored on; a run's folder holds run.json")
+    from neurodata.models.evaluate import evaluate_checkpoint
+    from neurodata.report.scores import make_score_table
+    from neurodata.store.store import open_store
+
+    table = make_score_table(evaluate_checkpoint(model, open_store(store), allow_seen=allow_seen))
+    shown = table[["recording", "model", "role", "metric", "value", "chance"]]
+    if as_json:
+        _print_json(json.loads(shown.to_json(orient="records")))
+    else:
+        rows = [[f"{v:.3f}" if isinstance(v, float) else v for v in row] for row in shown.itertuples(index=False)]
+        _print_table(str(model), shown.columns, rows)
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(help="A run's folder.")]) -> None:
+    """Make one self-contained HTML page of a run; refuses one that shows a model without its baselines."""
+    from neurodata.report.page import write_report
+
+    out.print(Text(f"report: {write_report(run)}"))
+
+
+@app.command()
+def demo(
+    loader: Annotated[str, typer.Argument(help="A loader; simulated worms where none is given.")] = "",
+    raw: Annotated[Path | None, typer.Argument(help="Its raw files.")] = None,
+    output: Annotated[Path, typer.Option(help="Folder for store, run and report.")] = Path("demo_output"),
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    workers: Annotated[int, typer.Option(min=1, help="Folds trained at the same time.")] = min(2, os.cpu_count() or 1),
+) -> None:
+    """Do the whole job: raw files to a store, leave-one-animal-out decoding and forecasts, scores and a report."""
+    from neurodata.checks import check_exists
+    from neurodata.models.recipe import demo_recipe
+    from neurodata.models.run import leave_one_subject_out
+    from neurodata.report.page import write_report
+    from neurodata.store.store import open_store
+
+    if bool(loader) != (raw is not None):
+        raise typer.BadParameter("give both a loader and its raw files, or neither for simulated worms")
+    if raw is not None:
+        check_exists("raw files", raw)
+    command = " ".join(["neurodata demo", *([loader, str(raw)] if loader else []), f"--seed {seed}"])
+    if raw is None:
+        loader, raw = "kato_brain_2015", output / "raw"
+        simulate("calcium", raw, recordings=5, seed=seed, seconds=480.0, connectome=None)
+    convert(loader, raw, output / "store", workers=1, overwrite=True)
+    store = open_store(output / "store")
+    recipe = demo_recipe(quick=raw == output / "raw", seed=seed)
+    n_folds = store.table["subject"].nunique()
+    with _progress("leave one animal out") as show:
+        done: list[str] = []
+
+        def finished(name: str) -> None:
+            done.append(name)
+            show(len(done), n_folds, name)
+
+        show(0, n_folds, "")
+        title = f"{'Simulated worms' if recipe == demo_recipe(quick=True, seed=seed) else loader}: leave one animal out"
+        folder = leave_one_subject_out(store, recipe, output / "run", command=command, title=title, workers=workers, progress=finished)  # fmt: skip
+    _score_run(folder, as_json=False)
+    out.print(Text(f"report: {write_report(folder)}"), soft_wrap=True)
