@@ -13,6 +13,7 @@ from typing import Any
 from neurodata.catalogue import list_entries, read_entry
 from neurodata.errors import NeurodataError, RawFileError
 from neurodata.recording.validate import validate
+from neurodata.store.table import write_index
 from neurodata.store.write import is_up_to_date, write_recording
 
 from .base import Loader, describe_sources, parse_options
@@ -132,6 +133,8 @@ def convert(
         done[outcome.recording_id] = outcome
         if progress is not None:
             progress(len(done), len(sessions), outcome)
+    if Path(store).is_dir():
+        write_index(Path(store))
     outcomes = [done[session] for session in sessions]
     if any(outcome.status == FAILED for outcome in outcomes):
         raise ConversionError(name, outcomes)

@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import balanced_accuracy_score, mean_squared_error
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from neurodata.errors import NeurodataError
 
 LAGS_SECONDS = (-3.0, -2.0, -1.0, 1.0, 2.0, 3.0)
 """Lags of the lagged baselines, in seconds, both ways."""
 
-C_GRID = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+C_GRID = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 ALPHA_GRID = (1e0, 1e1, 1e2, 1e3, 1e4, 1e5)
 SLOPE_SPAN_SECONDS = 1.0
 
@@ -112,8 +114,8 @@ def class_baselines(
 ) -> list[ClassBaseline]:
     """Return majority, shuffled labels, logistic regression and lagged logistic regression for one test recording.
 
-    Logistic regression is class-balanced and reads value and derivative of the named neurons that all recordings
-    share; its C is chosen by balanced accuracy on the validation recordings, then it is fitted again on training and
+    Logistic regression is class-balanced and reads value and derivative (each standardised) of the named neurons that
+    all recordings share; its C is chosen by balanced accuracy on the validation recordings, then it is fitted again on training and
     validation recordings together.
 
     Parameters
@@ -158,9 +160,11 @@ def _stack(
     return rows, np.concatenate([np.asarray(t.target)[k] for t, k in zip(tables, kept)])
 
 
-def _fit_logistic(tables: Sequence[Table], features: Mapping[str, NDArray[np.float64]], c: float) -> LogisticRegression:
+def _fit_logistic(tables: Sequence[Table], features: Mapping[str, NDArray[np.float64]], c: float) -> Pipeline:
+    # Every feature is brought to unit spread on the recordings fitted: the derivative's is a fifth of the value's, and
+    # left as it is the penalty all but removes it (0.56 instead of 0.67 on validation worms of Kato et al. 2015).
     rows, codes = _stack(tables, features)
-    model = LogisticRegression(C=c, class_weight="balanced", max_iter=300, tol=1e-3)
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=c, class_weight="balanced", max_iter=300, tol=1e-3))
     with warnings.catch_warnings():
         # A weakly regularised fit may stop at max_iter; validation decides whether it is chosen all the same.
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -176,7 +180,7 @@ def _choose_c(
     return max(scores, key=lambda c: scores[c])
 
 
-def _spread(model: LogisticRegression, rows: NDArray[np.float64], n_classes: int) -> NDArray[np.float64]:
+def _spread(model: Pipeline, rows: NDArray[np.float64], n_classes: int) -> NDArray[np.float64]:
     """Probabilities over all classes; one that training never showed has 0."""
     probabilities = np.zeros((len(rows), n_classes))
     probabilities[:, model.classes_] = model.predict_proba(rows)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from threadpoolctl import threadpool_limits
 
 from neurodata import names
 from neurodata.errors import NeurodataError
@@ -164,7 +165,9 @@ def _run_folds(folds: Sequence[Fold], workers: int, progress: Progress | None) -
 
 
 def _limit_threads(threads: int) -> None:
+    """Keep a worker to its share of the cores: torch, and the BLAS and OpenMP of scikit-learn."""
     torch.set_num_threads(threads)
+    threadpool_limits(threads)
 
 
 def write_run(folder: Path, store: Store, folds: Sequence[Fold], results: Sequence[FoldResult], *, command: str, title: str) -> None:  # fmt: skip

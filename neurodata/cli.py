@@ -162,20 +162,11 @@ def info(path: StorePath, as_json: Json = False) -> None:
     elif table.empty:
         out.print(Text(f"{path} holds no recordings; 'neurodata convert LOADER RAW {path}' adds some"))
     else:
-        shown = [
-            "recording_id",
-            "species",
-            "modality",
-            "n_channels",
-            "sampling_rate_hz",
-            "duration_seconds",
-            "signals",
-            "intervals",
-        ]
+        shown = {"recording_id": "recording", "species": "species", "modality": "modality", "n_channels": "channels", "sampling_rate_hz": "Hz", "duration_seconds": "seconds", "signals": "signals", "events": "events", "intervals": "intervals"}  # fmt: skip
         rows = [
-            [f"{v:.4g}" if isinstance(v, float) else v for v in row] for row in table[shown].itertuples(index=False)
+            [f"{v:.4g}" if isinstance(v, float) else v for v in row] for row in table[[*shown]].itertuples(index=False)
         ]
-        _print_table(f"{path} · {len(table)} recordings", shown, rows)
+        _print_table(f"{path} · {len(table)} recordings", shown.values(), rows)
 
 
 def _check_all(path: Path, what: str, check: Callable[[Path], list[str]], as_json: bool) -> None:
