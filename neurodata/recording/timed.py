@@ -38,7 +38,7 @@ def check_seconds(signal: xr.DataArray) -> None:
 def text_array(values: ArrayLike) -> NDArray[Any]:
     """Return text as a numpy array of fixed-width strings (object and variable-width strings are converted)."""
     array = np.asarray(values)
-    return np.array(array.tolist(), dtype=np.str_) if array.dtype.kind in "OTSU" else array
+    return np.array(array.tolist(), dtype=np.str_) if array.dtype.kind in "OTS" else array
 
 
 def _frozen(values: Any) -> Any:

@@ -123,7 +123,7 @@ def _array_problem(document: Mapping[str, Any]) -> str | None:
     if document["node_type"] == "group":
         return None
     shape, grid, dimensions = document.get("shape"), document.get("chunk_grid"), document.get("dimension_names")
-    if document.get("data_type") not in _ITEM_BYTES:
+    if not isinstance(document.get("data_type"), str) or document["data_type"] not in _ITEM_BYTES:
         return f"data type {str(document.get('data_type'))[:80]!r} is not one of {', '.join(_ITEM_BYTES)}"
     if not _are_sizes(shape, 0) or len(shape) not in (1, 2):
         return f"shape {str(shape)[:80]} is not one or two sizes"
@@ -167,7 +167,11 @@ def _unknown_codec(codecs: Any) -> str | None:
         return "there are no codecs"
     for codec in codecs:
         name = codec.get("name") if isinstance(codec, dict) else codec
-        if not isinstance(codec, dict) or name not in _CODECS or not isinstance(codec.get("configuration", {}), dict):
+        if (
+            not isinstance(codec, dict)
+            or str(name) not in _CODECS
+            or not isinstance(codec.get("configuration", {}), dict)
+        ):
             return f"codec {str(name)[:80]!r} is not one of {', '.join(sorted(_CODECS))}"
         if name == "sharding_indexed":
             inside = codec.get("configuration", {})

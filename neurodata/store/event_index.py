@@ -44,5 +44,5 @@ def candidates(index: NDArray[np.int64], n_events: int, start: float, stop: floa
     if index.size == 0:
         return slice(0, n_events)
     first = 0 if start < 0 else int(index[min(int(np.floor(start)), index.size - 1)])
-    last = 0 if stop <= 0 else int(index[min(int(np.ceil(stop)), index.size - 1)])
+    last = int(index[min(max(0, int(np.ceil(stop))), index.size - 1)])
     return slice(first, n_events if np.ceil(stop) >= index.size else max(first, last))

@@ -82,22 +82,28 @@ def open_recording(path: str | Path, *, decode: bool = True) -> Recording:
 
 
 class _StrictStore(WrapperStore[LocalStore]):
-    """Zarr reads a chunk that is not there as its fill value; here every chunk was written, so a missing one is lost."""
+    """Zarr reads a chunk or shard that is missing or empty as its fill value; here every one was written, so it is lost."""
 
     async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
-        if not key.endswith("zarr.json"):
-            self._check(key, byte_range)
-        return await super().get(key, prototype, byte_range)
+        if key.endswith("zarr.json"):
+            return await super().get(key, prototype, byte_range)
+        wanted = byte_range.end - byte_range.start if isinstance(byte_range, RangeByteRequest) else None
+        self._check(key, wanted, whole=byte_range is None)
+        found = await super().get(key, prototype, byte_range)
+        if found is not None and wanted not in (None, len(found)):
+            raise IntegrityError(f"file {key!r} ends too early: {len(found)} bytes where there must be {wanted}")
+        return found
 
-    def _check(self, key: str, byte_range: ByteRequest | None) -> None:
+    def _check(self, key: str, wanted: int | None, *, whole: bool) -> None:
         try:
             found = os.stat(self._store.root / key)
         except (FileNotFoundError, NotADirectoryError):
             raise IntegrityError(f"file {key!r} is missing") from None
         if not stat.S_ISREG(found.st_mode):  # a pipe or a device would never end
             raise IntegrityError(f"{key!r} is not a plain file")
-        wanted = byte_range.end - byte_range.start if isinstance(byte_range, RangeByteRequest) else 0
-        if max(wanted, 0 if byte_range else found.st_size) > _LARGEST_FILE:
+        if found.st_size == 0:
+            raise IntegrityError(f"file {key!r} is empty")
+        if max(wanted or 0, found.st_size if whole else 0) > _LARGEST_FILE:
             raise IntegrityError(f"file {key!r} is larger than {_LARGEST_FILE} bytes")
 
 

@@ -86,6 +86,7 @@ def _prepare_folder(folder: Path, resume_key: str | None) -> None:
 def _write_document(folder: Path, document: Mapping[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(document, allow_nan=False, indent=1, ensure_ascii=False)
+    _check_size(len(text.encode()))
     (folder / "zarr.json").write_text(text, encoding="utf-8")
 
 
@@ -184,9 +185,13 @@ def _write_root(folder: Path, recording: Recording, manifest: dict[str, Any]) ->
         # Consolidated metadata is an extension the reader may ignore; it spares remote readers many requests.
         warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
         zarr.consolidate_metadata(LocalStore(folder), zarr_format=3)
-    size = (folder / "zarr.json").stat().st_size
+    _check_size((folder / "zarr.json").stat().st_size)
+
+
+def _check_size(size: int) -> None:
+    """Raise where a document has grown larger than any that is read."""
     if size > LARGEST_DOCUMENT:
         raise StoreError(
-            f"the metadata and attributes of {recording.recording_id!r} take {size} bytes, at most {LARGEST_DOCUMENT} are "
-            "stored; move long lists into columns of a table"
+            f"the metadata and attributes take {size} bytes, at most {LARGEST_DOCUMENT} are stored; move long lists into "
+            "columns of a table"
         )

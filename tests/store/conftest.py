@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from neurodata.store.write import write_recording
 
 _FILE = Path(__file__).parent / "made_recordings.py"
 
@@ -21,12 +24,18 @@ def made():
     return module
 
 
-@pytest.fixture
-def stored(made, tmp_path):
-    """Folder of a freshly written recording with a member of every kind."""
-    from neurodata.store.write import write_recording
+@pytest.fixture(scope="session")
+def written_once(made, tmp_path_factory):
+    """A store with one recording that has a member of every kind; not to be touched."""
+    store = tmp_path_factory.mktemp("written") / "store"
+    write_recording(made.full_recording(), store)
+    return store
 
-    write_recording(made.full_recording(), tmp_path / "store")
+
+@pytest.fixture
+def stored(written_once, tmp_path):
+    """Folder of a stored recording with a member of every kind, to be damaged at will."""
+    shutil.copytree(written_once, tmp_path / "store")
     return tmp_path / "store" / "made_up" / "first"
 
 
@@ -35,7 +44,9 @@ def file_bytes():
     """Every file below a folder → its bytes."""
 
     def read(folder):
-        return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(Path(folder).rglob("*")) if p.is_file()}
+        return {
+            p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(Path(folder).rglob("*")) if p.is_file()
+        }
 
     return read
 

@@ -43,7 +43,7 @@ def assert_same_member(got, expected):
     for variables in arrays:
         for name, theirs in variables.items():
             ours = got if name is None else got[name]
-            assert ours.dtype == theirs.dtype, name
+            assert ours.dtype == theirs.dtype.newbyteorder("="), name
             assert ours.dims == theirs.dims
             assert ours.attrs == theirs.attrs
             np.testing.assert_array_equal(ours.values, theirs.values)
@@ -56,7 +56,9 @@ def test_every_kind_of_member_comes_back(made, stored):
     assert_same(pickle.loads(pickle.dumps(got)), recording)  # noqa: S301
     assert list_problems(got) == schema_problems(stored) == verify_recording(stored) == []
     assert open_recording(stored, decode=False).signals["eeg"].dtype == np.int16
-    assert got.signals["gaps"].sel(time=slice(20, 21)).values[:, 0].tolist() == (np.arange(60, 80, 2) * 0.5 - 1).tolist()
+    assert (
+        got.signals["gaps"].sel(time=slice(20, 21)).values[:, 0].tolist() == (np.arange(60, 80, 2) * 0.5 - 1).tolist()
+    )
 
 
 def test_nothing_read_from_a_store_can_be_edited(stored):
@@ -83,13 +85,15 @@ def recordings(draw):
     clock = draw(st.sampled_from([{"rate_hz": rate}, {"time": times}]))
     signal = make_signal(values, channel_id=ids, units="V", columns=columns, **clock)
     rows = draw(st.integers(0, 5))
-    intervals = make_intervals(np.arange(rows), np.arange(rows) + 1.0, label=draw(st.lists(TEXT, min_size=rows, max_size=rows)))
+    intervals = make_intervals(
+        np.arange(rows), np.arange(rows) + 1.0, label=draw(st.lists(TEXT, min_size=rows, max_size=rows))
+    )
     events = make_events(np.sort(draw(hnp.arrays("float64", st.integers(0, 20), elements=st.floats(-5, 50)))))
     metadata = {"dataset": "d", "recording_id": "d/r", "subject": {"id": draw(TEXT.filter(bool)), "species": "unknown"}}
     return Recording(metadata | {"modality": "other"}, {"s": signal}, {"e": events}, {"i": intervals})
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(recordings(), st.data())
 def test_any_recording_comes_back(tmp_path_factory, recording, data):
     store = tmp_path_factory.mktemp("store")
@@ -123,7 +127,11 @@ def test_any_selection_reads_what_numpy_would(chunked, data):
     def key(size):
         bound = st.none() | st.integers(-size - 3, size + 3)
         some = st.lists(st.integers(-size, size - 1), max_size=4)
-        return data.draw(st.one_of(st.builds(slice, bound, bound, st.sampled_from([None, 1, 2, 999])), some, st.integers(-size, size - 1)))
+        return data.draw(
+            st.one_of(
+                st.builds(slice, bound, bound, st.sampled_from([None, 1, 2, 999])), some, st.integers(-size, size - 1)
+            )
+        )
 
     rows, columns = key(len(values)), key(values.shape[1])
     expected = values[rows] if np.ndim(rows) == 0 else values[np.asarray(rows, int)]
@@ -139,7 +147,10 @@ def test_plain_xarray_opens_a_recording_without_a_warning(made, stored):
         tree.load()
     for name in recording.signals:
         dataset = tree[f"signals/{name}"].dataset
-        np.testing.assert_allclose(dataset[name].values, recording.signals[name].values, rtol=1e-6)
+        values = dataset[name].values
+        if name == "eeg":  # xarray applies one factor per array by itself; one per channel lies beside it
+            values = values * dataset["scale_factor"].values + dataset["add_offset"].values
+        np.testing.assert_allclose(values, recording.signals[name].values, rtol=1e-6)
         assert dataset["channel_id"].values.tolist() == recording.signals[name].channel_id.values.tolist()
         assert "channel_id" in dataset[name].coords
     assert tree["signals/eeg"].dataset.sizes == {"time": 1000, "channel": 3}
@@ -197,7 +208,15 @@ def test_writing_twice_gives_the_same_bytes(made, stored, tmp_path, file_bytes):
 
 @pytest.mark.parametrize(
     ("shape", "itemsize"),
-    [((172_800_000, 64), 2), ((10**9,), 8), ((1_000_000, 109), 8), ((1200, 900_000), 4), ((0, 5), 4), ((5, 0), 4), ((1, 1), 8)],
+    [
+        ((172_800_000, 64), 2),
+        ((10**9,), 8),
+        ((1_000_000, 109), 8),
+        ((1200, 900_000), 4),
+        ((0, 5), 4),
+        ((5, 0), 4),
+        ((1, 1), 8),
+    ],
     ids=str,
 )
 def test_files_stay_few_and_chunks_small(shape, itemsize):
