@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Mapping
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from neurodata.catalogue import CATALOGUES, read_entry
 from neurodata.errors import CheckpointError, NeurodataError
@@ -19,6 +23,9 @@ from neurodata.windows.spec import DataSpec
 
 from .network import Network
 from .task import Task
+
+_MOST_MISSING = 100
+"""A model this many times the size of what a file holds is not built, even where missing weights are allowed."""
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 CHECKPOINT_FORMAT = 1
@@ -36,10 +43,13 @@ def save_pretrained(task: Task, folder: str | Path, manifest: Mapping[str, Any])
     manifest
         What it was trained on and how it scored: ``trained_on`` (recording ids with content digests), ``split_sha256``,
         ``seed``, ``steps``, ``metrics``, ``baselines``, ``licence`` … (JSON values); goes into config and card.
+
+    Raises
+    ------
+    CheckpointError
+        If the manifest is not JSON (NaN is not); nothing is written then.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    network = task.network
+    folder, network = Path(folder), task.network
     config = {
         "neurodata_checkpoint": CHECKPOINT_FORMAT,
         "task": {"name": _entry_name("tasks", task), "hyperparameters": _plain(dict(task.hparams))},
@@ -48,11 +58,15 @@ def save_pretrained(task: Task, folder: str | Path, manifest: Mapping[str, Any])
         "manifest": dict(manifest),
     }
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in task.state_dict().items()}
+    try:
+        text = json.dumps(config, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"the checkpoint's manifest or hyperparameters are not JSON: {error}") from error
+    card = make_card(config, sum(w.numel() for w in weights.values()))
+    folder.mkdir(parents=True, exist_ok=True)
     save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
-    (folder / CONFIG).write_text(
-        json.dumps(config, indent=1, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
-    (folder / CARD).write_text(make_card(config, sum(w.numel() for w in weights.values())), encoding="utf-8")
+    (folder / CARD).write_text(card, encoding="utf-8")
+    (folder / CONFIG).write_text(text, encoding="utf-8")  # last: without it a folder is no checkpoint
 
 
 def _entry_name(kind: str, entry: object) -> str:
@@ -124,31 +138,57 @@ def from_pretrained(
     """
     folder = _find(name_or_path, revision, cache_dir, local_files_only)
     config = read_config(folder)
-    with torch.device("meta"):  # shapes first: a hostile configuration cannot make us allocate what the file lacks
-        shapes = {name: tuple(tensor.shape) for name, tensor in _build(config, folder).state_dict().items()}
     stored = _stored_shapes(folder / WEIGHTS)
+    with torch.device("meta"), _at_most(len(stored)):  # shapes first: nothing is allocated for what the file lacks
+        shapes = {name: tuple(tensor.shape) for name, tensor in _build(config, folder).state_dict().items()}
     matched = [name for name, shape in shapes.items() if stored.get(name) == shape]
-    total = sum(torch.Size(shape).numel() for shape in shapes.values())
-    share = sum(torch.Size(shapes[name]).numel() for name in matched) / max(1, total)
+    total = _count(shapes.values())
+    share = _count(shapes[name] for name in matched) / max(1, total)
+    if total > _MOST_MISSING * max(1, _count(stored.values())):
+        raise CheckpointError(f"{str(folder)!r} describes a model of {total:,} weights, of which it holds {share:.1%}")
     if strict and (len(matched) < len(shapes) or set(stored) - set(shapes)):
         odd = sorted((set(shapes) - set(matched)) | (set(stored) - set(shapes)))
         raise CheckpointError(
             f"{share:.1%} of the weights of {str(folder)!r} match its model; not matched: {', '.join(odd[:5])}"
             f"{' …' if len(odd) > 5 else ''}. Pass strict=False to load the rest anyway"
         )
-    task = _build(config, folder)
+    with torch.random.fork_rng(devices=[]):  # opening a checkpoint draws nothing from the caller's random numbers
+        task = _build(config, folder)
     weights = load_file(folder / WEIGHTS)
     task.load_state_dict({name: weights[name] for name in matched}, strict=False)
     return task.eval()
 
 
+def _count(shapes: Iterable[tuple[int, ...]]) -> int:
+    """Number of weights in arrays of these shapes."""
+    return sum(math.prod(shape) for shape in shapes)
+
+
+@contextmanager
+def _at_most(n_stored: int) -> Iterator[None]:
+    """Refuse to build a model of many more parameters than a file holds (a million layers, say)."""
+    made = 0
+
+    def count(module: torch.nn.Module, name: str, parameter: torch.nn.Parameter) -> None:
+        nonlocal made
+        made += 1
+        if made > 10 * n_stored + 100:
+            raise CheckpointError(f"the configuration describes far more layers than the {n_stored} arrays stored")
+
+    handle = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
 def _find(name_or_path: str | Path, revision: str | None, cache_dir: str | Path | None, local_only: bool) -> Path:
     path, shipped = Path(name_or_path), Path(__file__).parent / "pretrained" / str(name_or_path)
     for folder in (path, shipped):
-        if (folder / CONFIG).is_file():
+        if os.path.isfile(folder / CONFIG):  # unlike Path.is_file, False for a name no file can have
             return folder
     name = str(name_or_path)
-    if path.exists() or name.count("/") != 1 or name.startswith((".", "/")):
+    if os.path.exists(path) or name.count("/") != 1 or name.startswith((".", "/")):
         raise CheckpointError(
             f"no checkpoint at {name!r}: expected a folder with {WEIGHTS} and {CONFIG}, a name of "
             "'neurodata list pretrained', or 'owner/name' on the hub"
@@ -178,7 +218,7 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     """
     path = Path(folder) / CONFIG
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{str(path)!r} cannot be read: {error}") from error
     parts = ("task", "network", "spec", "manifest")
@@ -191,12 +231,18 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     return config
 
 
+def _refuse_constant(text: str) -> None:
+    raise ValueError(f"{text} is not JSON")
+
+
 def _build(config: Mapping[str, Any], folder: Path) -> Task:
     try:
         spec = DataSpec.from_json(config["spec"])
         network = make_network(config["network"]["name"], spec, config["network"]["hyperparameters"])
         return make_task(config["task"]["name"], network, config["task"]["hyperparameters"])
-    except (KeyError, TypeError, ValueError, RuntimeError, NeurodataError) as error:
+    except CheckpointError:
+        raise
+    except (KeyError, TypeError, ValueError, ArithmeticError, RuntimeError, AttributeError, NeurodataError) as error:
         raise CheckpointError(f"{str(folder)!r} does not describe a model: {error}") from error
 
 
@@ -206,7 +252,7 @@ def make_network(name: str, spec: DataSpec, hyperparameters: Mapping[str, Any]) 
     Raises
     ------
     NeurodataError
-        If there is no such network, or it has no such hyperparameter.
+        If there is no such network, it has no such hyperparameter, or a value is of the wrong type.
     """
     made: Network = _checked_entry("networks", name, hyperparameters)(spec, **hyperparameters)
     return made
@@ -219,21 +265,39 @@ def make_task(name: str, network: Network, hyperparameters: Mapping[str, Any]) -
 
 
 def _checked_entry(kind: str, name: str, hyperparameters: Mapping[str, Any]) -> Any:
+    if not isinstance(name, str) or not isinstance(hyperparameters, Mapping):
+        raise NeurodataError(f"a {kind.removesuffix('s')} is a name and named hyperparameters, got {name!r}")
     entry = read_entry(kind, name)
-    known = [p.name for p in inspect.signature(entry).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    unknown = sorted(set(hyperparameters) - set(known))
+    known = {p.name: p.default for p in inspect.signature(entry).parameters.values() if p.kind is p.KEYWORD_ONLY}
+    unknown = sorted(set(map(str, hyperparameters)) - set(known))
     if unknown:
         raise NeurodataError(
             f"{kind.removesuffix('s')} {name!r} has no {', '.join(unknown)}; it has {', '.join(known)}"
         )
+    wrong = [key for key, value in hyperparameters.items() if not _is_like(value, known[key])]
+    if wrong:
+        told = "; ".join(f"{key}={hyperparameters[key]!r} (default {known[key]!r})" for key in wrong)
+        raise NeurodataError(f"{kind.removesuffix('s')} {name!r}: wrong type of {told}")
     return entry
+
+
+def _is_like(value: Any, default: Any) -> bool:
+    """Whether a value has the type of a default; any number is like a float, any list of numbers like a list or None."""
+    if isinstance(default, (bool, str)):
+        return type(value) is type(default)
+    if isinstance(default, (int, float)):
+        number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        return number and (isinstance(default, float) or isinstance(value, int))
+    if value is None or not isinstance(value, (list, tuple)):
+        return value is None and default is None
+    return all(_is_like(entry, 0.0) for entry in value)
 
 
 def _stored_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     try:
         with safe_open(path, framework="pt") as file:
             return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{str(path)!r} cannot be read: {error}") from error
 
 
@@ -245,7 +309,7 @@ def transfer(source: Network, target: Network) -> float:
     CheckpointError
         If not every weight of ``target`` has its like in ``source``, or the vocabularies differ.
     """
-    if source.spec.vocabulary != target.spec.vocabulary:
+    if source.spec.vocabulary != target.spec.vocabulary or source.spec.group_ids != target.spec.group_ids:
         raise CheckpointError(
             "the two networks know channels by different vocabularies; their identity vectors would be mixed up"
         )

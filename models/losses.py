@@ -21,12 +21,18 @@ def masked_mean(values: Tensor, counted: Tensor) -> Tensor:
 
 def masked_huber(prediction: Tensor, truth: Tensor, counted: Tensor) -> Tensor:
     """Return the mean Huber loss (delta 1) over the counted values; quadratic for small errors, linear for outliers."""
+    truth = _where_counted(truth, prediction, counted)
     return masked_mean(functional.huber_loss(prediction, truth, reduction="none"), counted)
 
 
 def masked_mse(prediction: Tensor, truth: Tensor, counted: Tensor) -> Tensor:
     """Return the mean squared error over the counted values."""
-    return masked_mean((prediction - truth).square(), counted)
+    return masked_mean((prediction - _where_counted(truth, prediction, counted)).square(), counted)
+
+
+def _where_counted(truth: Tensor, prediction: Tensor, counted: Tensor) -> Tensor:
+    """The truth, and the prediction itself where nothing is counted: NaN there would make the gradient NaN."""
+    return torch.where(counted, truth, prediction.detach().to(truth.dtype))
 
 
 def balanced_cross_entropy(logits: Tensor, codes: Tensor, class_weights: Tensor, smoothing: float = 0.0) -> Tensor:

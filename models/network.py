@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from neurodata.batches.batch import Batch
@@ -46,7 +47,9 @@ def make_inputs(batch: Batch, hidden: Tensor | None = None) -> Inputs:
         Values to keep from the network, bool ``(batch, time, channel)``.
     """
     visible = batch.recorded if hidden is None else batch.recorded & ~hidden
-    return Inputs(batch.values * visible, visible, batch.channel_ids, batch.present, batch.seconds)
+    # Not a product: what is hidden must not show even where it is infinite or NaN.
+    values = torch.where(visible, batch.values, batch.values.new_zeros(()))
+    return Inputs(values, visible, batch.channel_ids, batch.present, batch.seconds)
 
 
 class Network(nn.Module):

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from neurodata.batches.batch import Batch
+from neurodata.errors import NeurodataError
 
 from .network import Network
 
@@ -43,7 +44,7 @@ class Task(lightning.LightningModule):
         """Return and log the loss."""
         loss = self.loss(batch)
         if not torch.isfinite(loss):
-            raise FloatingPointError(f"the loss became {loss.item()} at step {self.global_step}; lower learning_rate")
+            raise NeurodataError(f"the loss became {loss.item()} at step {self.global_step}; lower learning_rate")
         self.log("train_loss", loss, batch_size=len(batch.values))
         return loss
 
@@ -77,4 +78,4 @@ def drop_channels(batch: Batch, share: float, generator: torch.Generator | None 
     lost = share * torch.rand(n_windows, 1, generator=generator, device=device)
     kept = torch.rand(n_windows, n_channels, generator=generator, device=device) >= lost
     recorded = batch.recorded & kept[:, None]
-    return batch._replace(recorded=recorded, values=batch.values * recorded)
+    return batch._replace(recorded=recorded, values=torch.where(recorded, batch.values, batch.values.new_zeros(())))

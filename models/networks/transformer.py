@@ -41,6 +41,11 @@ class Transformer(Network):
         Features per sample.
     dropout, feature_dropout
         In the encoder, and on the features.
+
+    Raises
+    ------
+    NeurodataError
+        If patches do not fill the window, or heads the tokens.
     """
 
     group_ids: Tensor
@@ -60,7 +65,8 @@ class Transformer(Network):
     ) -> None:
         hyperparameters = {"token_width": token_width, "n_layers": n_layers, "n_heads": n_heads, "patch_samples": patch_samples, "pooled_width": pooled_width, "width": width, "dropout": dropout, "feature_dropout": feature_dropout}  # fmt: skip
         super().__init__(spec, width, hyperparameters)
-        if spec.window_samples % patch_samples or token_width % (2 * n_heads):
+        fits = patch_samples > 0 and n_heads > 0 and token_width > 0
+        if not fits or spec.window_samples % patch_samples or token_width % (2 * n_heads):
             raise NeurodataError(
                 f"patch_samples={patch_samples} must divide the window of {spec.window_samples} samples, and "
                 f"2 * n_heads={2 * n_heads} must divide token_width={token_width}"

@@ -41,7 +41,7 @@ class Decode(Task):
     Raises
     ------
     NeurodataError
-        If the data have no target.
+        If the data have no target, or ``class_counts`` are not one per class.
     """
 
     class_weights: Tensor
@@ -70,6 +70,8 @@ class Decode(Task):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         self.lagged = LaggedReadout(spec, spec.n_outputs) if lagged_readout else None
+        if class_counts is not None and len(class_counts) != spec.n_outputs:
+            raise NeurodataError(f"class_counts has {len(class_counts)} entries for {spec.n_outputs} classes")
         counts = torch.ones(spec.n_outputs) if class_counts is None else torch.as_tensor(class_counts)
         self.register_buffer("class_weights", class_weights(counts), persistent=False)
 
@@ -88,7 +90,7 @@ class Decode(Task):
             loss = balanced_cross_entropy(decoded, batch.target, self.class_weights, smoothing)
         else:
             known = torch.isfinite(batch.target)
-            loss = masked_mse(decoded, torch.nan_to_num(batch.target), known)
+            loss = masked_mse(decoded, batch.target, known)
         if self.lagged is not None and self.training:
             loss = loss + self.readout_penalty * self.lagged.penalty()
         return loss

@@ -51,12 +51,13 @@ class Forecast(Task):
         self.save_hyperparameters(ignore=["network"])
         spec = network.spec
         self.horizons_seconds = tuple(map(float, horizons_seconds))
-        self.steps = [round(horizon * spec.rate_hz) for horizon in horizons_seconds]
+        possible = bool(horizons_seconds) and all(0 < h < spec.window_seconds for h in self.horizons_seconds)
+        self.steps = [round(horizon * spec.rate_hz) for horizon in self.horizons_seconds] if possible else [0]
         self.cut = spec.window_samples - max(self.steps)
         self.dropped_channels = dropped_channels
         if self.cut < 1 or min(self.steps) < 1:
             raise NeurodataError(
-                f"horizons of {', '.join(f'{h:g}' for h in horizons_seconds)} s do not fit a window of "
+                f"horizons of {', '.join(f'{h:g}' for h in horizons_seconds) or 'no'} s do not fit a window of "
                 f"{spec.window_seconds:g} s; the longest must be shorter than the window, the shortest at least a sample"
             )
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from neurodata.batches.batch import Batch
+from neurodata.errors import NeurodataError
 
 from ..losses import masked_huber
 from ..network import Network, make_inputs
@@ -27,6 +28,11 @@ class Pretrain(Task):
         Share of patches, of whole neurons, and of windows whose last quarter is hidden.
     learning_rate, weight_decay, warmup_steps
         As for `Task`.
+
+    Raises
+    ------
+    NeurodataError
+        If a share is not between 0 and 1.
     """
 
     def __init__(
@@ -43,6 +49,9 @@ class Pretrain(Task):
     ) -> None:
         super().__init__(network, learning_rate=learning_rate, weight_decay=weight_decay, warmup_steps=warmup_steps)
         self.save_hyperparameters(ignore=["network"])
+        for share in (hidden_patches, hidden_channels, hidden_futures):
+            if not 0 <= share <= 1:
+                raise NeurodataError(f"a hidden share lies between 0 and 1, got {share!r}")
         self.patch_samples = max(1, round(patch_seconds * network.spec.rate_hz))
         self.hidden_patches, self.hidden_channels = hidden_patches, hidden_channels
         self.hidden_futures = hidden_futures

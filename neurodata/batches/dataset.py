@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from neurodata.batches.collate import Sample
+from neurodata.errors import NeurodataError
 from neurodata.store.read import open_recording
 from neurodata.windows.prepare import NAMED, Prepared, prepare
 from neurodata.windows.select import Windows
@@ -72,6 +73,11 @@ class WindowDataset(Dataset[Sample]):
 
     def _sample(self, recording_id: str, first: int) -> Sample:
         prepared, values, recorded = self._open(recording_id)
+        if first < 0 or first + self.windows.length > len(values):
+            raise NeurodataError(
+                f"{recording_id}: the window of {self.windows.length} samples from sample {first} on lies outside the "
+                f"recording's {len(values)}; cut the split's stretches to the recording"
+            )
         span = slice(first, first + self.windows.length)
         return Sample(
             values[span],
@@ -89,5 +95,6 @@ class WindowDataset(Dataset[Sample]):
             prepared = prepare(recording, self.spec, channels=self.channels, causal=self.causal)
             mean, std = self.statistics[recording_id]
             scaled = ((prepared.values - mean) / std).astype(np.float32)
-            self._opened[recording_id] = (prepared, np.nan_to_num(scaled), np.isfinite(scaled))
+            recorded = np.isfinite(scaled)
+            self._opened[recording_id] = (prepared, np.where(recorded, scaled, np.float32(0)), recorded)
         return self._opened[recording_id]

@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodata import names
-from neurodata.checks import check_option
+from neurodata.checks import check_option, check_positive
 from neurodata.errors import NeurodataError
 from neurodata.identity import celegans
 from neurodata.recording.recording import Recording
 from neurodata.recording.timed import check_seconds
 from neurodata.windows.align import codes_at, grid, resample
+from neurodata.windows.select import whole_samples
 from neurodata.windows.spec import CLASS, CONTINUOUS, NO_TARGET, DataSpec
 from neurodata.windows.splits import Stretch
 
@@ -74,7 +75,8 @@ def prepare(recording: Recording, spec: DataSpec, *, channels: str = NAMED, caus
     Raises
     ------
     NeurodataError
-        If the signal or the target is missing, the rate unknown, or no channel is left.
+        If the signal or the target is missing, the rate unknown, the target's channels are not those of the spec, or
+        no channel is left.
     """
     check_option("choice of channels", channels, (NAMED, ALL))
     signal = recording.signals[spec.signal]
@@ -89,7 +91,11 @@ def prepare(recording: Recording, spec: DataSpec, *, channels: str = NAMED, caus
     raw = np.asarray(signal.isel({names.CHANNEL: kept}).values, np.float64)
     values = resample(raw, np.asarray(signal[names.TIME].values), times, causal=causal)
     return Prepared(
-        recording.recording_id, spec.rate_hz, values.astype(np.float32), ids[kept], _target(recording, spec, times, causal)
+        recording.recording_id,
+        spec.rate_hz,
+        values.astype(np.float32),
+        ids[kept],
+        _target(recording, spec, times, causal),
     )
 
 
@@ -111,18 +117,20 @@ def _target(
     recording: Recording, spec: DataSpec, times: NDArray[np.float64], causal: bool
 ) -> NDArray[np.int64] | NDArray[np.float32] | None:
     if spec.target_kind == CLASS:
-        table = recording.intervals[spec.target]
-        names_by_code = dict(zip(table[names.CODE].values.tolist(), table[names.LABEL].values.tolist()))
+        found = _classes_of(recording, spec.target)
         position = {name: i for i, name in enumerate(spec.classes)}
-        codes = codes_at(table, times)
+        codes = codes_at(recording.intervals[spec.target], times)
         target = np.full(codes.shape, NOT_LABELLED, dtype=np.int64)
-        for code, name in names_by_code.items():
+        for code, name in found.items():
             target[codes == code] = position.get(name, NOT_LABELLED)
         return target
     if spec.target_kind == CONTINUOUS:
         signal = recording.signals[spec.target]
         check_seconds(signal)
-        values = resample(np.asarray(signal.values, np.float64), np.asarray(signal[names.TIME].values), times, causal=causal)
+        _check_outputs(spec.classes, tuple(signal.coords[names.CHANNEL_ID].values.tolist()), recording.recording_id)
+        values = resample(
+            np.asarray(signal.values, np.float64), np.asarray(signal[names.TIME].values), times, causal=causal
+        )
         return values.astype(np.float32)
     return None
 
@@ -156,17 +164,15 @@ def make_spec(
     Raises
     ------
     NeurodataError
-        If a signal or target is missing somewhere, or the window is not a whole number of samples.
+        If a signal or target is missing somewhere, recordings disagree about the target's kind, classes or channels,
+        or the window is not a whole number of samples.
     """
-    samples = window_seconds * rate_hz
-    if abs(samples - round(samples)) > 1e-6 or round(samples) < 1:
-        raise NeurodataError(
-            f"a window of {window_seconds:g} s at {rate_hz:g} Hz is {samples:g} samples; choose lengths that give a whole number"
-        )
+    check_positive("rate_hz", rate_hz)
+    samples = whole_samples(window_seconds, rate_hz)
     labels: set[str] = set()
     classes: dict[int, str] = {}
     kinds: set[str] = set()
-    outputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] | None = None
     worms = True
     for recording in recordings:
         labels |= set(labels_of(recording, inputs).tolist()) - {""}
@@ -176,19 +182,25 @@ def make_spec(
         if kind == CLASS:
             _merge_classes(classes, found, recording.recording_id)
         elif kind == CONTINUOUS:
-            outputs = tuple(found.values())
+            outputs = tuple(found.values()) if outputs is None else outputs
+            _check_outputs(outputs, tuple(found.values()), recording.recording_id)
     if len(kinds) != 1:
-        raise NeurodataError(f"recordings disagree about the target {target!r}: {', '.join(sorted(kinds)) or 'there are none'}")
+        raise NeurodataError(
+            f"recordings disagree about the target {target!r}: {', '.join(sorted(kinds)) or 'there are none'}"
+        )
     vocabulary = celegans.NAMES if worms else tuple(sorted(labels))
     groups = _worm_pairs() if worms else ()
-    named = tuple(classes[code] for code in sorted(classes)) or outputs
-    return DataSpec(inputs, float(rate_hz), round(samples), vocabulary, groups, target, kinds.pop(), named)
+    # Two codes may mean the same; the class is its name.
+    named = tuple(dict.fromkeys(classes[code] for code in sorted(classes))) or outputs or ()
+    return DataSpec(inputs, float(rate_hz), samples, vocabulary, groups, target, kinds.pop(), named)
 
 
 def _worm_pairs() -> tuple[str, ...]:
     """Name of the left-right pair of each worm neuron; an unpaired neuron is its own."""
     neurons = celegans.table()
-    return tuple(min(name, partner) if partner else name for name, partner in zip(neurons["name"], neurons["left_right"]))
+    return tuple(
+        min(name, partner) if partner else name for name, partner in zip(neurons["name"], neurons["left_right"])
+    )
 
 
 def _target_of(recording: Recording, target: str) -> tuple[str, dict[int, str]]:
@@ -196,10 +208,7 @@ def _target_of(recording: Recording, target: str) -> tuple[str, dict[int, str]]:
     if not target:
         return NO_TARGET, {}
     if target in recording.intervals:
-        table = recording.intervals[target]
-        if names.CODE not in table or names.LABEL not in table:
-            raise NeurodataError(f"{recording.recording_id}: intervals {target!r} need the columns 'code' and 'label'")
-        return CLASS, dict(zip(table[names.CODE].values.tolist(), table[names.LABEL].values.tolist()))
+        return CLASS, _classes_of(recording, target)
     if target in recording.signals:
         ids = recording.signals[target].coords[names.CHANNEL_ID].values.tolist()
         return CONTINUOUS, dict(enumerate(ids))
@@ -209,7 +218,24 @@ def _target_of(recording: Recording, target: str) -> tuple[str, dict[int, str]]:
     )
 
 
+def _classes_of(recording: Recording, target: str) -> dict[int, str]:
+    """Name of each code of an interval table."""
+    table = recording.intervals[target]
+    if names.CODE not in table or names.LABEL not in table:
+        raise NeurodataError(f"{recording.recording_id}: intervals {target!r} need the columns 'code' and 'label'")
+    return dict(zip(table[names.CODE].values.tolist(), table[names.LABEL].values.tolist()))
+
+
+def _check_outputs(expected: tuple[str, ...], found: tuple[str, ...], recording_id: str) -> None:
+    if expected != found:
+        raise NeurodataError(
+            f"{recording_id}: the target's channels are {', '.join(found)}; expected {', '.join(expected)}"
+        )
+
+
 def _merge_classes(classes: dict[int, str], found: dict[int, str], recording_id: str) -> None:
     for code, name in found.items():
         if classes.setdefault(code, name) != name:
-            raise NeurodataError(f"{recording_id}: code {code} means {name!r}, but {classes[code]!r} in other recordings")
+            raise NeurodataError(
+                f"{recording_id}: code {code} means {name!r}, but {classes[code]!r} in other recordings"
+            )

@@ -45,7 +45,7 @@ def fit_scaling(
     Parameters
     ----------
     pieces
-        Values ``(time, channel)`` with NaN where missing, and the channels' ids ``(channel,)``, of training stretches.
+        Values ``(time, channel)``, not finite where missing, and the channels' ids ``(channel,)``, of training stretches.
     n_channel_ids
         Number of ids, the unknown one included.
     fitted_on
@@ -57,7 +57,7 @@ def fit_scaling(
         If there is not one finite value.
     """
     count, total, squares = (np.zeros(n_channel_ids) for _ in range(3))
-    pieces = [(np.asarray(values, np.float64), ids) for values, ids in pieces]
+    pieces = [(np.where(np.isfinite(values), values, np.nan).astype(np.float64), ids) for values, ids in pieces]
     for values, ids in pieces:
         np.add.at(count, ids, np.isfinite(values).sum(0))
         np.add.at(total, ids, np.nansum(values, 0))

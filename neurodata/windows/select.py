@@ -36,13 +36,29 @@ class Windows:
 
     def locate(self, index: int) -> tuple[str, int]:
         """Return a window's recording id and first sample."""
-        if index < 0:
-            index += len(self)
+        left = index + len(self) if index < 0 else index
         for stretch, firsts in zip(self.stretches, self.firsts):
-            if 0 <= index < len(firsts):
-                return stretch.recording_id, int(firsts[index])
-            index -= len(firsts)
-        raise IndexError(f"window {index + len(self)} of {len(self)}")
+            if 0 <= left < len(firsts):
+                return stretch.recording_id, int(firsts[left])
+            left -= len(firsts)
+        raise IndexError(f"window {index} of {len(self)}")
+
+
+def whole_samples(window_seconds: float, rate_hz: float) -> int:
+    """Return the samples of a window.
+
+    Raises
+    ------
+    NeurodataError
+        If they are not a whole number.
+    """
+    samples = window_seconds * rate_hz
+    if abs(samples - round(samples)) > 1e-6 or round(samples) < 1:
+        raise NeurodataError(
+            f"a window of {window_seconds:g} s at {rate_hz:g} Hz is {samples:g} samples; "
+            "choose lengths that give a whole number"
+        )
+    return round(samples)
 
 
 def make_windows(
@@ -65,7 +81,7 @@ def make_windows(
     Raises
     ------
     NeurodataError
-        If no stretch is as long as a window; gives the longest one.
+        If the window is not a whole number of samples, or no stretch is as long as a window; gives the longest one.
 
     Examples
     --------
@@ -75,7 +91,9 @@ def make_windows(
     """
     check_positive("rate_hz", rate_hz)
     check_positive("window_seconds", window_seconds)
-    length = round(window_seconds * rate_hz)
+    length = whole_samples(window_seconds, rate_hz)
+    if stride_seconds is not None:
+        check_positive("stride_seconds", stride_seconds)
     stride = 1 if stride_seconds is None else max(1, round(stride_seconds * rate_hz))
     firsts = []
     for stretch in stretches:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -50,6 +51,9 @@ class DataSpec:
         check_positive("rate_hz", self.rate_hz)
         check_positive("window_samples", self.window_samples)
         check_option("target kind", self.target_kind, (CLASS, CONTINUOUS, NO_TARGET))
+        if len(set(self.vocabulary)) < len(self.vocabulary):
+            twice = sorted(name for name, count in Counter(self.vocabulary).items() if count > 1)
+            raise NeurodataError(f"a vocabulary holds each name once; twice: {', '.join(twice[:5])}")
         if self.groups and len(self.groups) != len(self.vocabulary):
             raise NeurodataError(f"{len(self.groups)} groups for a vocabulary of {len(self.vocabulary)} names")
 
@@ -89,9 +93,20 @@ class DataSpec:
             If a field is missing, unknown or of the wrong type.
         """
         types = {"signal": str, "rate_hz": (int, float), "window_samples": int, "vocabulary": list, "groups": list, "target": str, "target_kind": str, "classes": list}  # fmt: skip
-        wrong = sorted(set(types) ^ set(fields)) + [
-            key for key in set(types) & set(fields) if not isinstance(fields[key], types[key])
+        if not isinstance(fields, Mapping):
+            raise NeurodataError(f"a DataSpec is written as an object of fields, got {type(fields).__name__}")
+        wrong = sorted(map(str, set(types) ^ set(fields))) + [
+            key for key in set(types) & set(fields) if not _is_a(fields[key], types[key])
         ]
         if wrong:
-            raise NeurodataError(f"a DataSpec has the fields {', '.join(types)}; missing, unknown or wrong: {', '.join(wrong)}")
-        return cls(**{key: tuple(map(str, value)) if isinstance(value, list) else value for key, value in fields.items()})
+            raise NeurodataError(
+                f"a DataSpec has the fields {', '.join(types)}; missing, unknown or wrong: {', '.join(wrong)}"
+            )
+        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})
+
+
+def _is_a(value: Any, wanted: Any) -> bool:
+    """Whether a JSON value is what a field wants; true and false are no numbers, a list holds text only."""
+    if isinstance(value, list):
+        return wanted is list and all(isinstance(entry, str) for entry in value)
+    return isinstance(value, wanted) and not isinstance(value, bool)

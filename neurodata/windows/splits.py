@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from neurodata import names
-from neurodata.checks import check_option, suggest
+from neurodata.checks import check_option, check_positive, suggest
 from neurodata.errors import LeakageError, NeurodataError
 from neurodata.recording.recording import Recording
 from neurodata.store.manifest import json_digest
@@ -19,11 +19,21 @@ from neurodata.store.store import Store
 
 @dataclass(frozen=True, order=True)
 class Stretch:
-    """Part of a recording: ``[start, stop)`` in seconds."""
+    """Part of a recording: ``[start, stop)`` in seconds.
+
+    Raises
+    ------
+    NeurodataError
+        If start and stop are not finite, or stop comes before start: no guard could tell what such a stretch touches.
+    """
 
     recording_id: str
     start: float
     stop: float
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.start) and np.isfinite(self.stop) and self.start <= self.stop):
+            raise NeurodataError(f"{self.recording_id}: [{self.start}, {self.stop}) is no stretch of time in seconds")
 
 
 @dataclass(frozen=True)
@@ -49,8 +59,11 @@ class Split:
 
     @property
     def digest(self) -> str:
-        """sha256 of the parts; written into every checkpoint and result."""
-        parts = {part: [[s.recording_id, s.start, s.stop] for s in sorted(found)] for part, found in self.parts.items()}
+        """sha256 of the parts; written into every checkpoint and result. The order of stretches does not matter."""
+        parts = {
+            part: [[s.recording_id, float(s.start), float(s.stop)] for s in sorted(found)]
+            for part, found in self.parts.items()
+        }
         return json_digest({"by": self.by, "parts": parts})
 
     def recordings(self, part: str) -> list[str]:
@@ -80,31 +93,36 @@ class SplitRule:
             asked for.
         """
         table = store.table
-        alias = {other: group[0] for group in self.same_animal for other in group}
-        subjects = {row.recording_id: alias.get(row.subject, row.subject) for row in table.itertuples()}
+        listed = dict(zip(table["recording_id"], table["subject"]))
+        alias = _aliases(self.same_animal, set(listed.values()))
+        subjects = {recording_id: alias.get(subject, subject) for recording_id, subject in listed.items()}
         contents = dict(zip(table["recording_id"], table["content_sha256"]))
-        whole = {row.recording_id: _whole(row.recording_id, row.duration_seconds) for row in table.itertuples()}
+        whole = {recording_id: _whole(recording_id, recording) for recording_id, recording in zip(listed, store)}
         if self.by == "time":
             parts = self._by_time(list(whole.values()))
         elif self.by == "intervals":
             parts = self._by_intervals(store)
         else:
             keys = subjects if self.by == "subject" else {recording: recording for recording in whole}
-            parts = self._by_key(whole, keys)
+            parts = self._by_key(whole, keys, listed if self.by == "subject" else keys)
         empty = [part for part in parts if not parts[part]]
         if empty:
             raise NeurodataError(f"the split leaves {' and '.join(empty)} empty; the store has {len(whole)} recordings")
         return Split(parts, self.by, subjects, contents)
 
-    def _by_key(self, whole: Mapping[str, Stretch], keys: Mapping[str, str]) -> dict[str, tuple[Stretch, ...]]:
+    def _by_key(
+        self, whole: Mapping[str, Stretch], keys: Mapping[str, str], listed: Mapping[str, str]
+    ) -> dict[str, tuple[Stretch, ...]]:
+        """Put each key into the part it is named for; ``listed`` gives the name a key has in the store."""
         part_of: dict[str, str] = {}
         for part, wanted in self.chosen.items():
             for name in wanted:
-                found = {key for recording, key in keys.items() if name in (key, key.split("/")[-1], recording)}
+                found = {key for recording, key in keys.items() if name in _names_of(key, listed[recording], recording)}
                 if not found:
+                    known = sorted(set(listed.values()))
                     raise NeurodataError(
-                        f"no {self.by} {name!r} to put into {part}{suggest(name, keys.values())} "
-                        f"Known: {', '.join(sorted(set(keys.values())))}"
+                        f"no {self.by} {name!r} to put into {part}; known: {', '.join(known)}"
+                        f"{suggest(name, [*known, *(key.split('/')[-1] for key in known)])}"
                     )
                 for key in found:
                     if part_of.setdefault(key, part) != part:
@@ -143,16 +161,41 @@ class SplitRule:
         return {part: tuple(parts[part]) for part in names.PARTS if part in parts}
 
 
-def _whole(recording_id: str, duration: float | None) -> Stretch:
-    if duration is None or not np.isfinite(duration):
+def _whole(recording_id: str, recording: Recording) -> Stretch:
+    """The recording itself is asked: the store's table knows neither a late start nor an irregular clock."""
+    duration = recording.duration_seconds
+    if not duration > 0:
         raise NeurodataError(
-            f"the duration of {recording_id} is unknown (its signal counts frames); convert it with --set rate_hz=RATE"
+            f"the duration of {recording_id} is unknown (its signal counts frames, or is empty); "
+            "convert it with --set rate_hz=RATE"
         )
     return Stretch(recording_id, 0.0, float(duration))
 
 
+def _names_of(key: str, listed: str, recording_id: str) -> set[str]:
+    """What a user may call a subject or recording: with or without its dataset, by an alias, by its recording."""
+    return {key, key.split("/")[-1], listed, listed.split("/")[-1], recording_id}
+
+
+def _aliases(same_animal: Sequence[Sequence[str]], known: set[str]) -> dict[str, str]:
+    """Subject key → first key of its animal; groups that share a key are one animal."""
+    animals: list[set[str]] = []
+    for group in same_animal:
+        for key in group:
+            if key not in known:
+                raise NeurodataError(
+                    f"same_animal names {key!r}, which no recording of the store has as its subject; "
+                    f"known: {', '.join(sorted(known))}{suggest(key, known)}"
+                )
+        touched = [animal for animal in animals if animal & set(group)]
+        animals = [animal for animal in animals if animal not in touched] + [set(group).union(*touched)]
+    return {key: min(animal) for animal in animals for key in animal}
+
+
 def _labelled_stretches(recording: Recording, name: str) -> list[tuple[Stretch, str]]:
     table = recording.intervals[name]
+    if names.LABEL not in table:
+        raise NeurodataError(f"{recording.recording_id}: intervals {name!r} need the column 'label' to split by")
     rows = zip(table[names.START].values, table[names.STOP].values, table[names.LABEL].values)
     return [(Stretch(recording.recording_id, float(start), float(stop)), str(label)) for start, stop, label in rows]
 
@@ -194,23 +237,32 @@ def split_by(
     'subject'
     """
     check_option("split", by, ("subject", "recording", "time", "intervals"))
+    if not guard_seconds >= 0:
+        raise NeurodataError(f"guard_seconds must be 0 or more, got {guard_seconds!r}")
     groups = tuple(tuple(group) for group in same_animal)
     if by == "intervals":
         return SplitRule(by, intervals=intervals, same_animal=groups)
     if by == "time":
-        if not isinstance(validation, (int, float)) and validation == ():
-            validation = 0.0
+        validation = 0.0 if validation == () else validation
+        test = 0.0 if test == () else test
         if not isinstance(validation, (int, float)) or not isinstance(test, (int, float)):
             raise NeurodataError(f"a split by time takes fractions, got validation={validation!r} and test={test!r}")
         fractions = {names.TRAIN: 1.0 - validation - test, names.VALIDATION: float(validation), names.TEST: float(test)}
-        if min(fractions.values()) < 0 or fractions[names.TRAIN] <= 0:
-            raise NeurodataError(f"fractions must leave something to train on, got validation={validation}, test={test}")
+        if not (min(validation, test) >= 0 and fractions[names.TRAIN] > 0):
+            raise NeurodataError(
+                f"fractions must leave something to train on, got validation={validation}, test={test}"
+            )
         kept = {part: fraction for part, fraction in fractions.items() if fraction > 0}
         return SplitRule(by, fractions=kept, guard_seconds=guard_seconds, same_animal=groups)
     if isinstance(validation, (int, float)) or isinstance(test, (int, float)):
         raise NeurodataError(f"a split by {by} takes lists of names, got validation={validation!r} and test={test!r}")
-    chosen = {names.VALIDATION: tuple(validation), names.TEST: tuple(test)}
+    chosen = {names.VALIDATION: _as_names(validation), names.TEST: _as_names(test)}
     return SplitRule(by, {part: found for part, found in chosen.items() if found}, same_animal=groups)
+
+
+def _as_names(wanted: Sequence[str]) -> tuple[str, ...]:
+    """One name may be given as text; its letters are not names."""
+    return (wanted,) if isinstance(wanted, str) else tuple(wanted)
 
 
 def check_leakage(split: Split, window_seconds: float, lag_seconds: float = 0.0) -> None:
@@ -231,6 +283,9 @@ def check_leakage(split: Split, window_seconds: float, lag_seconds: float = 0.0)
         If stretches of two parts are closer than ``window_seconds + lag_seconds`` in one recording; if a subject
         split has one animal on both sides; or if the same data stand on both sides under two names.
     """
+    check_positive("window_seconds", window_seconds)
+    if not lag_seconds >= 0:
+        raise NeurodataError(f"lag_seconds must be 0 or more, got {lag_seconds!r}")
     problems = []
     for one, other in itertools.combinations(split.parts, 2):
         problems += _close_stretches(split, one, other, window_seconds + lag_seconds)
@@ -286,7 +341,9 @@ def check_unseen(trained_on: Sequence[str], scored_on: Sequence[str], subjects: 
     """
     seen = {subjects.get(r, r) for r in trained_on} & {subjects.get(r, r) for r in scored_on}
     if seen:
-        raise LeakageError(f"{what} was trained on {', '.join(sorted(seen))} and cannot be scored on it; pretrain without")
+        raise LeakageError(
+            f"{what} was trained on {', '.join(sorted(seen))} and cannot be scored on it; pretrain without"
+        )
 
 
 def describe(split: Split) -> dict[str, Any]:
