@@ -28,6 +28,7 @@ from neurodata.store.manifest import (
     documents_digest,
     make_manifest,
 )
+from neurodata.store.read import open_array, read_values
 
 Progress = Callable[[int, int], None]
 """Called with (bytes done, bytes in all)."""
@@ -148,13 +149,17 @@ def _write_array(store: LocalStore, plan: ArrayPlan, digests: dict[str, str]) ->
 def _finished_block(
     array: zarr.Array[Any], folder: Path, number: int, first: int, rows: int, chunks: ChunkPlan
 ) -> NDArray[Any] | None:
-    """The block an interrupted run finished writing, None where it did not."""
+    """The block an interrupted run finished writing; None, with what is left of it cleared, where it did not."""
     keys = chunk_keys((1, *array.shape[1:]), (1, *chunks.stored[1:]))
-    if not all((folder / key.replace("c/0", f"c/{number}", 1)).exists() for key in keys):
-        return None
+    files = [folder / key.replace("c/0", f"c/{number}", 1) for key in keys]
+    root = Path(*folder.parts[: len(folder.parts) - len(Path(array.path).parts)])
     try:
-        return np.asarray(array[first : first + rows])
-    except Exception:  # whatever is wrong with it, it is written again
+        # The strict reader: zarr's own takes an empty file for a block of fill values.
+        strict = open_array(root, array.path, array.metadata.to_dict())
+        return read_values(root, array.path, strict, slice(first, first + rows))
+    except StoreError:
+        for file in files:  # zarr would merge the new block into a torn one
+            file.unlink(missing_ok=True)
         return None
 
 

@@ -72,15 +72,16 @@ def full_recording(recording_id="made_up/first", seed=0, **changes):
     return Recording(metadata(recording_id, **changes), signals, events, intervals, units)
 
 
-def large_recording(recording_id="made_up/large", megabytes=96):
-    """Several shards that compress badly, and one of zeros only (which a careless writer leaves out)."""
+def large_recording(recording_id="made_up/large", megabytes=36):
+    """Shards that compress badly, one of zeros only (which a careless writer leaves out), and smaller arrays."""
     rng = np.random.default_rng(1)
     rows = megabytes * 2**20 // (2 * 32)
-    noise = rng.integers(-30000, 30000, size=(rows, 32)).astype("int16")
-    silence = np.zeros((2**20, 32), "int16")
+    samples = {"noise": rng.integers(-30000, 30000, size=(rows, 32)), "silence": np.zeros((2**16, 32))}
+    samples |= {f"more{i}": rng.integers(-30000, 30000, size=(2**14, 32)) for i in range(4)}
+    ids = [f"n{i}" for i in range(32)]
     signals = {
-        "noise": make_signal(noise, channel_id=[f"n{i}" for i in range(32)], units="uV", rate_hz=2000.0),
-        "silence": make_signal(silence, channel_id=[f"n{i}" for i in range(32)], units="uV", rate_hz=2000.0),
+        name: make_signal(values.astype("int16"), channel_id=ids, units="uV", rate_hz=2000.0)
+        for name, values in samples.items()
     }
     events = {"marks": make_events(np.arange(100.0), label=[f"m{i}" for i in range(100)])}
     return Recording(metadata(recording_id, modality="eeg", **sources()), signals, events)

@@ -81,8 +81,8 @@ def run_kills(store_of, moments, megabytes, start_writer, undisturbed, file_byte
 
 
 def test_a_killed_writer_leaves_nothing_half_and_is_resumed(tmp_path, start_writer, undisturbed, file_bytes, made):
-    moments = [0.01, 0.3, 0.6, 0.95]
-    inside = run_kills(lambda s: tmp_path / str(s), moments, 70, start_writer, undisturbed, file_bytes, made)
+    moments = [0.01, 0.2, 0.5, 0.85, 0.95]
+    inside = run_kills(lambda s: tmp_path / str(s), moments, 36, start_writer, undisturbed, file_bytes, made)
     assert inside >= 3
 
 
@@ -95,20 +95,20 @@ def test_twenty_kills_placed_by_bytes_written(tmp_path, start_writer, undisturbe
 
 
 def test_a_writer_killed_again_and_again_still_ends_at_the_same_bytes(tmp_path, start_writer, undisturbed, file_bytes):
-    for n_bytes in (1, 40 * 2**20, 80 * 2**20):
-        process = start_writer(tmp_path, ID, 70, n_bytes)
+    for n_bytes in (1, 34 * 2**20, 38 * 2**20):
+        process = start_writer(tmp_path, ID, 36, n_bytes)
         process.communicate()
         assert process.returncode == -9
         check_that_nothing_half_is_seen(tmp_path)
-    process = start_writer(tmp_path, ID, 70)
+    process = start_writer(tmp_path, ID, 36)
     assert process.communicate()[0] == "written\n"
-    assert file_bytes(tmp_path) == undisturbed(70)
+    assert file_bytes(tmp_path) == undisturbed(36)
 
 
 def test_work_begun_from_other_sources_is_not_taken_up(made, tmp_path, start_writer, undisturbed, file_bytes):
-    process = start_writer(tmp_path, ID, 70, 40 * 2**20)
+    process = start_writer(tmp_path, ID, 36, 34 * 2**20)
     process.communicate()
-    recording = made.large_recording(ID, 70)
+    recording = made.large_recording(ID, 36)
     other = recording.replace(metadata={**recording.metadata, **made.sources(version=2)})
     (shard,) = tmp_path.rglob("noise/noise/c/0/0")
     shard.write_bytes(b"as if the other version had written something else")
@@ -117,26 +117,26 @@ def test_work_begun_from_other_sources_is_not_taken_up(made, tmp_path, start_wri
     digests = open_store(tmp_path).table["content_sha256"]
     write_recording(recording, tmp_path, overwrite=True)
     assert open_store(tmp_path).table["content_sha256"].equals(digests)
-    assert file_bytes(tmp_path) == undisturbed(70)
+    assert file_bytes(tmp_path) == undisturbed(36)
 
 
 @pytest.mark.parametrize("torn", [b"", b"\0" * 100, b"half a sha"], ids=["empty", "zeros", "garbage"])
 def test_torn_leftovers_are_written_again(tmp_path, start_writer, undisturbed, file_bytes, made, torn):
-    start_writer(tmp_path, ID, 40, 36 * 2**20).communicate()
+    start_writer(tmp_path, ID, 36, 34 * 2**20).communicate()
     folder = tmp_path / ".partial" / "made_up~large" / "tree" / ID
     for file in [*folder.rglob("c/0/0"), *folder.rglob("zarr.json")]:
         file.write_bytes(torn)
     (folder / "signals" / "noise" / "noise" / "c" / "0.abc.partial").write_bytes(torn)
-    assert write_recording(made.large_recording(ID, 40), tmp_path) == "written"
-    assert file_bytes(tmp_path) == undisturbed(40)
+    assert write_recording(made.large_recording(ID, 36), tmp_path) == "written"
+    assert file_bytes(tmp_path) == undisturbed(36)
 
 
 def test_two_writers_of_one_recording_one_wins_and_the_other_says_so(tmp_path, start_writer, undisturbed, file_bytes):
-    processes = [start_writer(tmp_path, ID, 70) for _ in range(2)]
+    processes = [start_writer(tmp_path, ID, 36) for _ in range(2)]
     outcomes = sorted(process.communicate()[0].strip() for process in processes)
     assert [process.returncode for process in processes] == [0, 0]
     assert outcomes in (["left to another process", "written"], ["up to date", "written"])
-    assert file_bytes(tmp_path) == undisturbed(70)
+    assert file_bytes(tmp_path) == undisturbed(36)
 
 
 def test_writers_of_many_recordings_at_once_lose_nothing(tmp_path, start_writer):
