@@ -1,0 +1,162 @@
+"""The datamodule guards, fits on training stretches only, and gives the same batches however it is run."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from neurodata.batches.datamodule import RecordingDataModule
+from neurodata.errors import LeakageError, NeurodataError
+from neurodata.store.read import open_recording
+from neurodata.store.write import write_recording
+from neurodata.windows.splits import split_by
+
+
+def module(store, **options):
+    settings = {
+        "inputs": "calcium", "target": "state", "window_seconds": 4.0, "rate_hz": 3.0, "batch_size": 5,
+        "batches_per_epoch": 4, "split": split_by("subject", test=["w3"], validation=["w2"]),
+    }  # fmt: skip
+    return RecordingDataModule(store, **(settings | options))
+
+
+def same_batches(one, other):
+    one, other = list(one), list(other)
+    assert len(one) == len(other) > 1
+    for a, b in zip(one, other):
+        for x, y in zip(a, b):
+            torch.testing.assert_close(x, y, rtol=0, atol=0)
+
+
+def test_worms_with_different_neurons_come_in_one_batch(worms):
+    data = module(worms, split=split_by("subject", test=["w3"]))
+    batch = next(iter(data.train_dataloader()))
+    counts = {int(r): int(p.sum()) for r, p in zip(batch.recording, batch.present)}
+    assert counts == {0: 10, 1: 9}
+    assert batch.values.shape == (5, 12, 10)
+    assert not (batch.recorded & ~batch.present[:, None]).any()
+    vocabulary = data.spec.vocabulary
+    ids = batch.channel_ids[int((batch.recording == 1).nonzero()[0])]
+    assert [vocabulary[i - 1] for i in ids.tolist() if i] == [
+        "AVAR", "AVBL", "AVBR", "RIML", "RIMR", "SMDVL", "RIVL", "RMEL", "AIBL",
+    ]  # fmt: skip
+
+
+def test_the_guard_runs_before_anything_is_read(worms):
+    with pytest.raises(LeakageError, match=r"made_up/w1: train .* windows reach 4 s"):
+        module(worms, split=split_by("time", test=0.2, guard_seconds=3.9))
+    with pytest.raises(LeakageError, match=r"windows reach 5 s"):
+        module(worms, split=split_by("time", test=0.2, guard_seconds=4.0), lag_seconds=1.0)
+    module(worms, split=split_by("time", test=0.2, guard_seconds=5.0), lag_seconds=1.0)
+
+
+@pytest.fixture(scope="module")
+def shifted(made, worms, tmp_path_factory):
+    """Worm → the store with that worm's activity ten times as large and shifted."""
+    stores = {}
+    for name in ("w1", "w2", "w3"):
+        stores[name] = tmp_path_factory.mktemp(name) / "store"
+        shutil.copytree(worms, stores[name])
+        worm = open_recording(worms / "made_up" / name)
+        signal = worm.signals["calcium"]
+        changed = {"calcium": signal.copy(data=signal.values * 10 + 100), "wheel": worm.signals["wheel"]}
+        write_recording(worm.replace(signals=changed), stores[name], overwrite=True)
+    return stores
+
+
+@pytest.mark.parametrize(
+    ("changed", "same"), [("w1", False), ("w2", True), ("w3", True)], ids=["train", "validation", "test"]
+)
+def test_scaling_is_fitted_on_training_values_only(worms, shifted, changed, same):
+    plain, other = module(worms), module(shifted[changed])
+    for data in (plain, other):
+        data.setup()
+    equal = [np.array_equal(plain.statistics[r][k], other.statistics[r][k]) for r in plain.statistics for k in (0, 1)]
+    assert all(equal) if same else not any(equal)
+
+
+def test_scaling_by_time_knows_the_training_block_only(made, tmp_path):
+    split = split_by("time", test=0.5, guard_seconds=10.0)
+    for name, factor in (("plain", 1), ("changed", 50)):
+        worm = made.made_worm("made_up/w1", rate_hz=3.0)
+        values = np.array(worm.signals["calcium"].values)
+        values[-60:] *= factor  # the last 20 s of 60; train ends at 25 s, resampling reaches a few seconds
+        write_recording(worm.replace(signals={"calcium": worm.signals["calcium"].copy(data=values)}), tmp_path / name)
+    plain, changed = (module(tmp_path / name, target="", split=split) for name in ("plain", "changed"))
+    for data in (plain, changed):
+        data.setup()
+    np.testing.assert_allclose(plain.statistics["made_up/w1"], changed.statistics["made_up/w1"], rtol=1e-6)
+
+
+def test_own_scaling_takes_each_recording_by_itself(shifted):
+    data = module(shifted["w3"], scaling="recording")
+    data.setup()
+    for name in ("w1", "w2", "w3"):
+        values = data.prepared(f"made_up/{name}").values
+        np.testing.assert_allclose(data.statistics[f"made_up/{name}"][0], np.nanmean(values, 0), rtol=1e-4)
+    assert data.statistics["made_up/w3"][0].min() > 50
+
+
+def test_no_scaling_leaves_values_as_they_are(worms):
+    data = module(worms, scaling="none")
+    np.testing.assert_array_equal(data.dataset("test")[4].values, data.prepared("made_up/w3").values[4:16])
+
+
+def test_the_same_seed_gives_the_same_windows(worms):
+    same_batches(module(worms).train_dataloader(), module(worms).train_dataloader())
+    drawn = [next(iter(module(worms, seed=seed).train_dataloader())).first for seed in (0, 1)]
+    assert not torch.equal(*drawn)
+
+
+def test_other_random_numbers_do_not_change_what_is_drawn(worms):
+    one = list(module(worms).train_dataloader())
+    torch.rand(100)
+    same_batches(one, module(worms).train_dataloader())
+
+
+@pytest.mark.parametrize(
+    "start",
+    ["fork", pytest.param("spawn", marks=pytest.mark.slow), pytest.param("forkserver", marks=pytest.mark.slow)],
+)
+def test_workers_give_the_same_batches_however_they_start(worms, start):
+    options = {"num_workers": 2, "multiprocessing_context": start}
+    for part in ("train", "test"):
+        alone, helped = module(worms), module(worms, **options)
+        loaders = [getattr(data, f"{part}_dataloader")() for data in (alone, helped)]
+        same_batches(*loaders)
+
+
+@pytest.mark.parametrize("stride", [None, 1.0, 4.0])
+def test_covering_windows_hold_every_sample_of_the_part(worms, stride):
+    data = module(worms, split=split_by("time", test=0.37, guard_seconds=4.0))
+    loader = data.covering_dataloader("test", stride)
+    covered = {(int(r), k) for batch in loader for r, first in zip(batch.recording, batch.first) for k in range(first, first + 12)}  # fmt: skip
+    expected = set()
+    for number, stretch in enumerate(data.split.parts["test"]):
+        span = data.prepared(stretch.recording_id).samples(stretch)
+        expected |= {(number, k) for k in range(span.start, span.stop)}
+    assert covered == expected
+
+
+def test_classes_are_counted_over_training_samples(worms):
+    data = module(worms)
+    target = data.prepared("made_up/w1").target
+    assert data.target_counts().tolist() == [int((target == code).sum()) for code in range(3)]
+    with pytest.raises(NeurodataError, match=r"target 'wheel' has no classes to count"):
+        module(worms, target="wheel").target_counts()
+
+
+def test_unknown_scaling_and_parts_are_refused(worms):
+    with pytest.raises(NeurodataError, match=r"no scaling 'traning'; did you mean 'training'"):
+        module(worms, scaling="traning")
+    with pytest.raises(NeurodataError, match=r"no part of the split 'validation'"):
+        module(worms, split=split_by("subject", test=["w3"])).val_dataloader()
+
+
+def test_a_continuous_target_comes_as_a_vector_per_sample(worms):
+    batch = next(iter(module(worms, target="wheel").test_dataloader()))
+    assert batch.target.shape == (5, 12, 2)
+    assert module(worms, target="wheel").spec.classes == ("backing", "speed")
