@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.metrics import balanced_accuracy_score, mean_squared_error
+from sklearn.metrics import mean_squared_error, recall_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -176,7 +176,13 @@ def _choose_c(
     train: Sequence[Table], validation: Sequence[Table], features: Mapping[str, NDArray[np.float64]]
 ) -> float:
     rows, codes = _stack(validation, features)
-    scores = {c: balanced_accuracy_score(codes, _fit_logistic(train, features, c).predict(rows)) for c in C_GRID}
+    present = np.unique(codes)  # balanced accuracy: the mean recall of the classes there are
+
+    def score(c: float) -> float:
+        found = _fit_logistic(train, features, c).predict(rows)
+        return float(recall_score(codes, found, labels=present, average="macro", zero_division=0))
+
+    scores = {c: score(c) for c in C_GRID}
     return max(scores, key=lambda c: scores[c])
 
 

@@ -23,6 +23,9 @@ from .recipe import Recipe, Stage
 from .task import Task
 from .train import CURVE_COLUMNS, fit
 
+EPOCH_STEPS = 25
+"""Steps per epoch, after each of which an interrupted run can be resumed."""
+
 
 @dataclass
 class FoldResult:
@@ -52,6 +55,8 @@ class Fold:
         Settings.
     folder
         Run folder; checkpoints go to ``checkpoints/<name>/``.
+    resumable
+        Whether states to resume from are kept under ``resume/`` while training goes on.
     """
 
     name: str
@@ -60,6 +65,7 @@ class Fold:
     final: Split
     recipe: Recipe
     folder: Path
+    resumable: bool = False
 
     def datamodule(self, split: Split, stage: Stage, *, scaling: str, target: str) -> RecordingDataModule:
         """Return windows of this fold for a stage."""
@@ -72,7 +78,7 @@ class Fold:
             window_seconds=recipe.window_seconds,
             rate_hz=recipe.rate_hz,
             batch_size=stage.batch_size,
-            batches_per_epoch=max(1, stage.steps),
+            batches_per_epoch=max(1, min(stage.steps, EPOCH_STEPS)),
             scaling=scaling,
             seed=recipe.seed,
         )
@@ -91,6 +97,7 @@ def fit_stage(fold: Fold, result: FoldResult, task: Task, datamodule: RecordingD
         validation=datamodule.val_dataloader() if validate else None,
         precision=fold.recipe.precision,
         compile_network=fold.recipe.compile_network,
+        folder=fold.folder / "resume" / f"{fold.name}-{phase}-{model}-{seed}" if fold.resumable else None,
     )
     curve = fitted.curve.assign(model=model, fold=fold.name, phase=phase)
     result.curves.append(curve[list(CURVE_COLUMNS)])

@@ -26,7 +26,7 @@ class Stage(_Settings):
 
     steps: Count
     learning_rate: Positive = 5e-3
-    batch_size: Annotated[int, Field(gt=0)] = 24
+    batch_size: Annotated[int, Field(gt=0)] = 16
     options: dict[str, float | int | bool] = Field(default_factory=dict)
 
 
@@ -62,8 +62,8 @@ class Recipe(_Settings):
     window_seconds: Positive = 24.0
     scaling: Literal["training", "recording", "none"] = "recording"
     network: str = "transformer"
-    network_options: dict[str, float | int | bool | str] = Field(default_factory=lambda: {"n_layers": 1})
-    pretrain: Stage = Stage(steps=100)
+    network_options: dict[str, float | int | bool | str] = Field(default_factory=dict)
+    pretrain: Stage = Stage(steps=200)
     decode: Stage = Stage(steps=150)
     forecast: Stage = Stage(steps=150, learning_rate=3e-3)
     members: Annotated[int, Field(ge=1)] = 1
@@ -77,7 +77,8 @@ def demo_recipe(*, quick: bool, seed: int) -> Recipe:
     """Return the demo's settings: the full recipe, or a quick one for simulated worms."""
     if not quick:
         return Recipe(seed=seed)
-    return Recipe(seed=seed, pretrain=Stage(steps=40), decode=Stage(steps=60), forecast=Stage(steps=40))
+    stages = {"pretrain": Stage(steps=40), "decode": Stage(steps=60), "forecast": Stage(steps=60)}
+    return Recipe(seed=seed, network_options={"n_layers": 1}, **stages)
 
 
 class SplitSettings(_Settings):

@@ -131,8 +131,9 @@ def train_run(
         raise NeurodataError(f"run {str(folder)!r} is there already; choose another name, delete it, or --resume")
     folder.mkdir(parents=True, exist_ok=True)
     final = join_validation(split) if split.by in ("subject", "recording") else split
-    fold = Fold("split", store.path, split, final, recipe, folder)
+    fold = Fold("split", store.path, split, final, recipe, folder, resumable=True)
     write_run(folder, store, [fold], [run_fold(fold)], command=command, title=folder.name)
+    shutil.rmtree(folder / "resume", ignore_errors=True)
     return folder
 
 

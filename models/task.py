@@ -44,7 +44,9 @@ class Task(lightning.LightningModule):
         """Return and log the loss."""
         loss = self.loss(batch)
         if not torch.isfinite(loss):
-            raise NeurodataError(f"the loss became {loss.item()} at step {self.global_step}; lower learning_rate")
+            raise NeurodataError(
+                f"training diverged: the loss became {loss.item()} at step {self.global_step}; lower learning_rate"
+            )
         self.log("train_loss", loss, batch_size=len(batch.values))
         return loss
 
@@ -79,3 +81,17 @@ def drop_channels(batch: Batch, share: float, generator: torch.Generator | None 
     kept = torch.rand(n_windows, n_channels, generator=generator, device=device) >= lost
     recorded = batch.recorded & kept[:, None]
     return batch._replace(recorded=recorded, values=torch.where(recorded, batch.values, batch.values.new_zeros(())))
+
+
+def vary(batch: Batch, gain: float, offset: float, noise: float) -> Batch:
+    """Return a batch whose channels differ a little, as another animal's would.
+
+    Each channel of each window is multiplied by ``exp(gain * z)``, moved by ``offset * z`` and given white noise of
+    spread ``noise`` (``z`` standard normal), all in scaled units.
+    """
+    if gain == offset == noise == 0:
+        return batch
+    n_windows, _, n_channels = batch.values.shape
+    each = batch.values.new_zeros(n_windows, 1, n_channels)
+    scaled = batch.values * torch.exp(gain * torch.randn_like(each)) + offset * torch.randn_like(each)
+    return batch._replace(values=(scaled + noise * torch.randn_like(batch.values)) * batch.recorded)

@@ -14,7 +14,7 @@ import lightning
 import numpy as np
 import pandas as pd
 import torch
-from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
@@ -33,6 +33,8 @@ def quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         # Few workers are right here: prepared windows lie in memory, gathering them is cheaper than sending them.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        # A stage without validation data is meant: settings were chosen before.
+        warnings.filterwarnings("ignore", message=".*You defined a `validation_step` but have no.*")
         # Training windows are drawn with replacement, an "epoch" may be shorter than the logging interval.
         warnings.filterwarnings("ignore", message=".*The number of training batches.*")
         # lightning 2.6 still calls torch.jit / LeafSpec interfaces that torch 2.13 announces the end of.
@@ -40,6 +42,17 @@ def quiet() -> Iterator[None]:
         warnings.filterwarnings("ignore", category=DeprecationWarning, module="lightning.*")
         warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.. is deprecated.*")
         yield
+
+
+class EpochSeed(Callback):
+    """Seeds dropout and masks by seed and epoch, so that a run resumed at an epoch goes on as it would have."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Seed torch."""
+        torch.manual_seed(self.seed * 1_000_003 + trainer.current_epoch)
 
 
 class Curve(Callback):
@@ -56,6 +69,14 @@ class Curve(Callback):
         if trainer.global_step % self.every == 0:
             self.rows.append({"step": trainer.global_step, "split": "train", "value": float(np.mean(self._recent))})
             self._recent.clear()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What is kept for resuming."""
+        return {"rows": self.rows, "recent": self._recent}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up what was kept."""
+        self.rows, self._recent = list(state_dict["rows"]), list(state_dict["recent"])
 
     def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Collect the validation loss."""
@@ -88,7 +109,6 @@ def fit(
     callbacks: Sequence[Callback] = (),
     progress: bool = False,
     folder: str | Path | None = None,
-    resume_from: str | Path | None = None,
 ) -> Fitted:
     """Train a task through ``lightning.Trainer`` for a number of steps.
 
@@ -117,13 +137,17 @@ def fit(
     progress
         Whether a progress bar is shown.
     folder
-        Where step checkpoints for resuming go; none are written without it.
-    resume_from
-        A Lightning checkpoint of this run; read with ``weights_only=True``.
+        Where the state to resume from is kept after every epoch; none is without it. A state found there is
+        taken up (read with ``weights_only=True``).
     """
     lightning.seed_everything(seed, verbose=False)
     curve = Curve()
-    averaging = [EMAWeightAveraging(decay=average_decay)] if average_decay is not None else []
+    extra: list[Callback] = [EpochSeed(seed)]
+    extra += [EMAWeightAveraging(decay=average_decay)] if average_decay is not None else []
+    state = None
+    if folder is not None:
+        extra.append(ModelCheckpoint(folder, save_last=True, save_top_k=0, save_on_train_epoch_end=True))
+        state = Path(folder) / "last.ckpt" if (Path(folder) / "last.ckpt").exists() else None
     if compile_network:
         task.loss = torch.compile(task.loss)  # type: ignore[method-assign]
     task.train()
@@ -136,17 +160,17 @@ def fit(
             precision=precision,
             gradient_clip_val=gradient_clip,
             logger=False,
-            enable_checkpointing=any("Checkpoint" in type(c).__name__ for c in callbacks),
+            enable_checkpointing=folder is not None,
             enable_progress_bar=progress,
             enable_model_summary=False,
             num_sanity_val_steps=0,
             limit_val_batches=1.0 if validation is not None else 0,
             val_check_interval=validate_every if validation is not None else None,
             check_val_every_n_epoch=None,
-            callbacks=[curve, *averaging, *callbacks],
+            callbacks=[curve, *extra, *callbacks],
             default_root_dir=folder,
         )
-        trainer.fit(task, training, validation, ckpt_path=resume_from, weights_only=True if resume_from else None)
+        trainer.fit(task, training, validation, ckpt_path=state, weights_only=True if state else None)
     return Fitted(task.eval(), pd.DataFrame(curve.rows, columns=["step", "split", "value"]), tuple(callbacks))
 
 

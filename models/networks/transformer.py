@@ -56,11 +56,11 @@ class Transformer(Network):
         *,
         token_width: int = 32,
         n_layers: int = 2,
-        n_heads: int = 4,
+        n_heads: int = 2,
         patch_samples: int = 6,
         pooled_width: int = 64,
         width: int = 64,
-        dropout: float = 0.1,
+        dropout: float = 0.05,
         feature_dropout: float = 0.3,
     ) -> None:
         hyperparameters = {"token_width": token_width, "n_layers": n_layers, "n_heads": n_heads, "patch_samples": patch_samples, "pooled_width": pooled_width, "width": width, "dropout": dropout, "feature_dropout": feature_dropout}  # fmt: skip
@@ -83,6 +83,8 @@ class Transformer(Network):
         self.blocks = nn.ModuleList([Block(token_width, n_heads, dropout) for _ in range(n_layers)])
         self.norm = nn.LayerNorm(token_width)
         self.back = nn.Linear(token_width, patch_samples)
+        nn.init.zeros_(self.back.weight)  # untrained, it expects the mean; a forecast then copies the last value
+        nn.init.zeros_(self.back.bias)
         self.pools = nn.ModuleList([nn.Linear(token_width, pooled_width) for _ in range(n_layers + 1)])
         self.gates = nn.ModuleList([nn.Embedding(n_groups, pooled_width) for _ in range(n_layers + 1)])
         self.to_hidden = nn.Linear((n_layers + 1) * pooled_width, width)

@@ -14,7 +14,7 @@ from neurodata.windows.spec import CLASS, NO_TARGET
 from ..layers.lagged import LaggedReadout
 from ..losses import balanced_cross_entropy, class_weights, masked_mse
 from ..network import Inputs, Network, make_inputs
-from ..task import Task, drop_channels
+from ..task import Task, drop_channels, vary
 
 
 class Decode(Task):
@@ -35,6 +35,8 @@ class Decode(Task):
         Share of the target spread over all classes.
     dropped_channels
         Up to this share of a window's channels is taken away in training.
+    gain, offset, noise
+        How much channels are varied in training; see `neurodata.models.task.vary`.
     learning_rate, weight_decay, warmup_steps
         As for `Task`.
 
@@ -51,10 +53,13 @@ class Decode(Task):
         network: Network,
         *,
         class_counts: Sequence[int] | None = None,
-        lagged_readout: bool = True,
+        lagged_readout: bool = False,
         readout_penalty: float = 0.05,
         label_smoothing: float = 0.0,
-        dropped_channels: float = 0.0,
+        dropped_channels: float = 0.4,
+        gain: float = 0.1,
+        offset: float = 0.1,
+        noise: float = 0.05,
         learning_rate: float = 3e-3,
         weight_decay: float = 0.05,
         warmup_steps: int = 20,
@@ -66,6 +71,7 @@ class Decode(Task):
             raise NeurodataError("there is nothing to decode: the data were opened without a target")
         self.kind, self.readout_penalty = spec.target_kind, readout_penalty
         self.label_smoothing, self.dropped_channels = label_smoothing, dropped_channels
+        self.variation = (gain, offset, noise)
         self.head = nn.Linear(network.width, spec.n_outputs)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
@@ -83,7 +89,7 @@ class Decode(Task):
     def loss(self, batch: Batch) -> Tensor:
         """Return the class-balanced cross-entropy, or the mean squared error of what was recorded."""
         if self.training:
-            batch = drop_channels(batch, self.dropped_channels)
+            batch = vary(drop_channels(batch, self.dropped_channels), *self.variation)
         decoded = self(make_inputs(batch))
         if self.kind == CLASS:
             smoothing = self.label_smoothing if self.training else 0.0

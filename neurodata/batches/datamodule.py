@@ -6,13 +6,13 @@ from pathlib import Path
 
 import lightning
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, RandomSampler
+from torch.utils.data import DataLoader
 
 from neurodata import names
 from neurodata.batches.collate import Sample, collate
 from neurodata.batches.dataset import WindowDataset
+from neurodata.batches.sampling import DrawnWindows
 from neurodata.checks import check_option
 from neurodata.errors import NeurodataError
 from neurodata.store.store import Store, open_store
@@ -169,7 +169,7 @@ class RecordingDataModule(lightning.LightningDataModule):
             self.store.path, windows, self.spec, self.statistics, channels=self.channels, causal=self.causal
         )
 
-    def _loader(self, dataset: WindowDataset, sampler: RandomSampler | None) -> DataLoader[Sample]:
+    def _loader(self, dataset: WindowDataset, sampler: DrawnWindows | None) -> DataLoader[Sample]:
         return DataLoader(
             dataset,
             batch_size=self.batch_size,
@@ -184,9 +184,7 @@ class RecordingDataModule(lightning.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Sample]:
         """Windows drawn at random over all training stretches."""
         dataset = self.dataset(names.TRAIN)
-        generator = torch.Generator().manual_seed(self.seed)
-        drawn = self.batch_size * self.batches_per_epoch
-        return self._loader(dataset, RandomSampler(dataset, replacement=True, num_samples=drawn, generator=generator))
+        return self._loader(dataset, DrawnWindows(len(dataset), self.batch_size * self.batches_per_epoch, self.seed))
 
     def covering_dataloader(self, part: str, stride_seconds: float | None = None) -> DataLoader[Sample]:
         """Windows that cover every sample of a part, in order; they overlap by half unless a stride is given."""
