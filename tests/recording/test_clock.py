@@ -19,7 +19,9 @@ RATES = st.one_of(st.floats(1e-3, 1e5), st.sampled_from([3137 / 1080, 1 / 3, 300
 
 
 def made(size=100, rate_hz=10.0, **keywords):
-    return make_signal(np.arange(size * 2.0).reshape(size, 2), channel_id=["a", "b"], units="V", rate_hz=rate_hz, **keywords)
+    return make_signal(
+        np.arange(size * 2.0).reshape(size, 2), channel_id=["a", "b"], units="V", rate_hz=rate_hz, **keywords
+    )
 
 
 @st.composite
@@ -133,9 +135,9 @@ def test_single_times_must_exist():
     assert signal.sel(time=1.0).values.tolist() == [20.0, 21.0]
     assert signal.sel(time=[0.1, 9.9]).time.values.tolist() == [0.1, 9.9]
     assert signal.sel(time=1.04, method="nearest").values.tolist() == [20.0, 21.0]
-    with pytest.raises(KeyError, match="no sample was taken at 1.04"):
+    with pytest.raises(KeyError, match=r"no sample was taken at 1.04"):
         signal.sel(time=1.04)
-    with pytest.raises(KeyError, match="needs numbers"):
+    with pytest.raises(KeyError, match=r"needs numbers"):
         signal.sel(time=slice(float("nan"), 3))
 
 
@@ -152,9 +154,9 @@ def test_what_xarray_does_with_time_keeps_its_meaning():
     assert float(signal.isel(time=5).time) == 0.5
     assert (signal + signal).sel(time=slice(1, 2)).sizes["time"] == 10
     assert signal.identical(pickle.loads(pickle.dumps(signal)))  # noqa: S301
-    with pytest.raises(KeyError, match="not sorted"):
+    with pytest.raises(KeyError, match=r"not sorted"):
         joined.isel(time=[5, 3, 4]).sel(time=slice(0, 1))
-    with pytest.raises(NeurodataError, match="cannot be reversed"):
+    with pytest.raises(NeurodataError, match=r"cannot be reversed"):
         signal.isel(time=slice(None, None, -1))
     assert isinstance(signal.to_pandas().index, pd.Index)
 
@@ -162,7 +164,7 @@ def test_what_xarray_does_with_time_keeps_its_meaning():
 def test_unknown_rate_counts_frames_and_refuses_seconds():
     signal = make_signal(np.zeros((5, 1)), channel_id=["a"], units="V")
     assert signal.time.values.tolist() == [0, 1, 2, 3, 4]
-    with pytest.raises(UnknownRateError, match="--set rate_hz="):
+    with pytest.raises(UnknownRateError, match=r"--set rate_hz="):
         check_seconds(signal.rename("calcium"))
     check_seconds(made())
     assert clock_of(signal).unit == "frame"

@@ -76,7 +76,10 @@ REFUSED = {
 @pytest.mark.parametrize("edit", REFUSED.values(), ids=REFUSED)
 def test_an_edit_in_place_is_refused(recording, edit):
     before = described(recording)
-    with pytest.raises((ValueError, TypeError, AttributeError), match="read-only|not edited|does not support item|is a view|__setitem__"):
+    with pytest.raises(
+        (ValueError, TypeError, AttributeError),
+        match=r"read-only|not edited|does not support item|is a view|__setitem__",
+    ):
         edit(recording)
     assert described(recording) == before
 
@@ -85,7 +88,7 @@ def test_arrays_the_caller_built_by_hand_are_guarded_without_touching_the_caller
     values = np.zeros((3, 1))
     signal = xr.DataArray(values, dims=("time", "channel"))
     recording = Recording({"recording_id": "a/b"}, {"s": signal})
-    with pytest.raises(ValueError, match="read-only"):
+    with pytest.raises(ValueError, match=r"read-only"):
         recording.signals["s"].values[0] = 1
     values[0] = 1
     signal.values[1] = 1
@@ -98,7 +101,7 @@ def test_replace_makes_a_changed_copy(recording):
     assert changed.units is None
     assert recording.units is not None
     assert changed.signals_stored["eeg"].dtype == np.int16
-    with pytest.raises(NeurodataError, match="no field of a recording 'signal'.*did you mean 'signals'"):
+    with pytest.raises(NeurodataError, match=r"no field of a recording 'signal'.*did you mean 'signals'"):
         recording.replace(signal={})
 
 
@@ -115,7 +118,9 @@ def test_integers_are_handed_out_in_physical_units(values, data):
     numbers = st.floats(0.001, 100)
     scale, offset = data.draw(st.lists(numbers, min_size=n, max_size=n)), data.draw(numbers)
     ids = [str(i) for i in range(n)]
-    signal = make_signal(values, channel_id=ids, units="V", rate_hz=1.0, add_offset=offset, columns={"scale_factor": scale})
+    signal = make_signal(
+        values, channel_id=ids, units="V", rate_hz=1.0, add_offset=offset, columns={"scale_factor": scale}
+    )
     recording = Recording({"recording_id": "a/b"}, {"s": signal})
     expected = (values * np.asarray(scale) + offset).astype("float32")
     got = recording.signals["s"]
@@ -129,7 +134,7 @@ def test_integers_are_handed_out_in_physical_units(values, data):
 
 
 def test_a_member_that_is_not_there_names_the_closest(recording):
-    with pytest.raises(NeurodataError, match="no signal 'egg'.*did you mean 'eeg'"):
+    with pytest.raises(NeurodataError, match=r"no signal 'egg'.*did you mean 'eeg'"):
         recording.signals["egg"]
     assert "eeg" in recording.signals
     assert repr(recording.signals) == "signals: eeg"

@@ -29,7 +29,11 @@ def test_every_breach_is_listed_at_once_with_its_path():
     )  # fmt: skip
     no_units, bad_role = signal(), signal(role="machine", channel_id=["a", "a"])
     del no_units.attrs["units"]
-    signals = {"no_units": no_units, "bad_role": bad_role, "../up": signal(time=[0, 1, 2, 2, *range(3, 9)], rate_hz=None)}
+    signals = {
+        "no_units": no_units,
+        "bad_role": bad_role,
+        "../up": signal(time=[0, 1, 2, 2, *range(3, 9)], rate_hz=None),
+    }
     events = {"spikes": make_events([2.0, 1.0], unit=[0, 12]), "taps": make_events([np.nan])}
     intervals = {"trials": make_intervals([5.0], [4.0], object=xr.DataArray([1 + 2j], dims="x").values)}
     recording = Recording(broken, signals, events, intervals, make_units(["u", "u"]))
@@ -57,7 +61,9 @@ def test_every_breach_is_listed_at_once_with_its_path():
         "units: unit_id is not unique",
     ]
     assert list_problems(recording) == expected
-    with pytest.raises(SchemaError, match="recording 'd/r' breaks the schema in 21 places:\n  - metadata/subject/id") as error:
+    with pytest.raises(
+        SchemaError, match=r"recording 'd/r' breaks the schema in 21 places:\n  - metadata/subject/id"
+    ) as error:
         validate(recording)
     assert error.value.problems == tuple(expected)
 
@@ -87,14 +93,16 @@ HOSTILE = {
 def test_hostile_attributes_are_refused(value, message):
     with pytest.raises(SchemaError, match=message):
         validate(Recording(metadata(), {"s": signal(evil=value)}))
-    with pytest.raises(SchemaError, match="metadata/extra/evil"):
+    with pytest.raises(SchemaError, match=r"metadata/extra/evil"):
         validate(Recording(metadata(extra={"evil": value}), {"s": signal()}))
-    with pytest.raises(SchemaError, match="events/e: attributes"):
+    with pytest.raises(SchemaError, match=r"events/e: attributes"):
         validate(Recording(metadata(), events={"e": make_events([1.0], attributes={"evil": value})}))
 
 
 @pytest.mark.parametrize(
-    "name", ["..", "../up", "a/b", "/root", "nul\0", "", ".hidden", "zarr.json", "\ud800", "a b", 3, "x" * 200, "a\n"], ids=ascii
+    "name",
+    ["..", "../up", "a/b", "/root", "nul\0", "", ".hidden", "zarr.json", "\ud800", "a b", 3, "x" * 200, "a\n"],
+    ids=ascii,
 )
 def test_names_that_could_leave_their_folder_are_refused(name):
     for group in ("signals", "events", "intervals"):
@@ -102,13 +110,13 @@ def test_names_that_could_leave_their_folder_are_refused(name):
         with pytest.raises(SchemaError, match=f"{group}/.*: a name is made of letters, digits"):
             validate(Recording(metadata(), **{group: {name: member}}))
     column = signal().assign_coords({name: ("channel", [1, 2])})
-    with pytest.raises(SchemaError, match="signals/s: column .* cannot be stored under that name"):
+    with pytest.raises(SchemaError, match=r"signals/s: column .* cannot be stored under that name"):
         validate(Recording(metadata(), {"s": column}))
 
 
 @pytest.mark.parametrize("recording_id", ["../x", "a", "a/b/c", "a/..", "/a", "a/\0", "", 3, None], ids=ascii)
 def test_recording_ids_that_could_leave_the_store_are_refused(recording_id):
-    with pytest.raises(SchemaError, match="metadata/recording_id: "):
+    with pytest.raises(SchemaError, match=r"metadata/recording_id: "):
         validate(Recording(metadata(recording_id=recording_id), {"s": signal()}))
 
 
@@ -118,21 +126,31 @@ def with_clock(clock):
 
 BREACHES = {
     "signals/s: dimensions are ('channel', 'time'), expected ('time', 'channel')": lambda: {"s": signal().T},
-    "signals/s: type complex128 cannot be stored; use float32, float64 or integers": lambda: {"s": signal().astype(complex)},
-    "signals/s: type float16 cannot be stored; use float32, float64 or integers": lambda: {"s": signal().astype("float16")},
+    "signals/s: type complex128 cannot be stored; use float32, float64 or integers": lambda: {
+        "s": signal().astype(complex)
+    },
+    "signals/s: type float16 cannot be stored; use float32, float64 or integers": lambda: {
+        "s": signal().astype("float16")
+    },
     "signals/s: there is no time; make signals with neurodata.recording.timed.make_signal": lambda: {
         "s": signal().drop_vars("time")
     },
-    "signals/s: time has type int64, expected float64 seconds": lambda: {"s": signal().assign_coords(time=np.arange(10))},
+    "signals/s: time has type int64, expected float64 seconds": lambda: {
+        "s": signal().assign_coords(time=np.arange(10))
+    },
     "signals/s: two segments overlap in time": lambda: {"s": signal(segments=([0.0, 4.0], [0, 5]))},
     "signals/s: the first samples of segments do not increase": lambda: {"s": signal(segments=([0.0, 9.0], [0, 0]))},
     "signals/s: the first segment begins at sample 5, expected 0; the samples before it have no time": lambda: {
         "s": with_clock(Clock(1.0, 10, (5.0,), (5,)))
     },
     "signals/s: channel column 'channel_id' is missing": lambda: {"s": signal().drop_vars("channel_id")},
-    "signals/s: channel_id is empty for a channel; every channel needs a name": lambda: {"s": signal(channel_id=["", "a"])},
+    "signals/s: channel_id is empty for a channel; every channel needs a name": lambda: {
+        "s": signal(channel_id=["", "a"])
+    },
     "signals/s: label_confidence lies outside 0 … 1": lambda: {"s": signal(columns={"label_confidence": [0.5, 1.5]})},
-    "signals/s: scale_factor is not a finite number other than 0": lambda: {"s": signal(scale_factor="ten").astype(int)},
+    "signals/s: scale_factor is not a finite number other than 0": lambda: {
+        "s": signal(scale_factor="ten").astype(int)
+    },
     "signals/s: add_offset belongs to integer signals; a float signal is in its physical unit already": lambda: {
         "s": signal(add_offset=1.0)
     },

@@ -74,7 +74,7 @@ def test_one_flipped_bit_anywhere_in_a_shard_spoils_its_chunk_only(sharded):
         damaged[position] ^= 1 << rng.integers(8)
         file.write_bytes(damaged)
         signal = open_recording(sharded).signals["s"]
-        with pytest.raises(IntegrityError, match="array 'signals/s/s' is damaged"):
+        with pytest.raises(IntegrityError, match=r"array 'signals/s/s' is damaged"):
             signal.load()
         for first in range(0, len(truth), 1024):
             try:
@@ -93,7 +93,7 @@ def test_a_truncated_shard_is_noticed_wherever_it_ends(sharded):
     for length in [0, 1, 4, 100, *np.linspace(101, len(content) - 2, 8).astype(int), len(content) - 1]:
         file.write_bytes(content[:length])
         assert verify_recording(sharded)[0].startswith("signals/s/s: ")
-        with pytest.raises(IntegrityError, match="signals/s/s"):
+        with pytest.raises(IntegrityError, match=r"signals/s/s"):
             read_all(sharded)
 
 
@@ -160,7 +160,7 @@ def test_an_edited_attribute_is_noticed(stored, path, change):
     edit(stored / path / "zarr.json", change)
     problems = verify_recording(stored)
     assert any(path in problem and "zarr.json" in problem for problem in problems), problems
-    with pytest.raises(IntegrityError, match="recording 'made_up/first': .*run 'neurodata verify'"):
+    with pytest.raises(IntegrityError, match=r"recording 'made_up/first': .*run 'neurodata verify'"):
         open_recording(stored)
     assert "made_up/first" in schema_problems(stored)[0]
 
@@ -182,7 +182,7 @@ def test_files_nobody_wrote_are_noticed(stored, tmp_path):
     ]
     shutil.copytree(stored / "units" / "snr", stored / "units" / "snr2")
     assert "units/snr2: the array is not in the manifest" in verify_recording(stored)
-    with pytest.raises(IntegrityError, match="units/snr2"):
+    with pytest.raises(IntegrityError, match=r"units/snr2"):
         open_recording(stored)
 
 
@@ -218,6 +218,6 @@ def test_swapped_columns_are_noticed_by_verify(stored):
 
 def test_what_is_no_recording_says_so(tmp_path):
     for path in (tmp_path / "none", tmp_path):
-        with pytest.raises(StoreError, match="no recording at .*expected STORE/DATASET/RECORDING"):
+        with pytest.raises(StoreError, match=r"no recording at .*expected STORE/DATASET/RECORDING"):
             open_recording(path)
         assert "no recording at" in verify_recording(path)[0]

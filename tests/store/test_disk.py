@@ -65,7 +65,7 @@ def test_a_full_disk_is_named_and_nothing_is_kept(small_disk, made):
 def test_an_overwrite_on_a_full_disk_keeps_the_old_recording(small_disk, made):
     store = small_disk[0] / "store"
     write_recording(made.full_recording("made_up/large"), store)
-    with pytest.raises(StoreError, match="is full"):
+    with pytest.raises(StoreError, match=r"is full"):
         write_recording(made.large_recording(megabytes=8), store, overwrite=True)
     assert verify_recording(store / "made_up" / "large") == []
     assert open_store(store)["large"].signals["eeg"].sizes["time"] == 1000
@@ -77,7 +77,7 @@ def test_a_read_only_disk_is_named(small_disk, made):
     make_read_only()
     with pytest.raises(StoreError, match=r"store '.*' cannot be written \(Read-only file system\); choose a folder"):
         write_recording(made.large_recording(megabytes=1), disk / "store")
-    with pytest.raises(StoreError, match="cannot be written"):
+    with pytest.raises(StoreError, match=r"cannot be written"):
         write_recording(made.large_recording(megabytes=1), disk / "new")
     write_index(disk / "store")
     assert open_store(disk / "store").recording_ids == ("made_up/first",)
@@ -105,8 +105,8 @@ def test_a_limit_on_file_sizes_ends_as_a_full_disk_does(tmp_path):
 def test_a_store_that_is_a_file_is_named(made, tmp_path):
     (tmp_path / "file").write_text("x")
     for store in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(StoreError, match="is not a folder; give a folder that exists or can be made"):
+        with pytest.raises(StoreError, match=r"is not a folder; give a folder that exists or can be made"):
             write_recording(made.full_recording(), store)
     (tmp_path / "nowhere").symlink_to(tmp_path / "missing" / "place")
-    with pytest.raises(StoreError, match="is not a folder|could not be written"):
+    with pytest.raises(StoreError, match=r"is not a folder|could not be written"):
         write_recording(made.full_recording(), tmp_path / "nowhere")

@@ -159,20 +159,20 @@ def test_links_pipes_and_devices_are_not_read(stored, tmp_path):
     for make in (lambda: os.mkfifo(chunk), lambda: chunk.symlink_to("/dev/zero"), lambda: chunk.mkdir()):
         chunk.unlink() if chunk.exists() else None
         make()
-        with pytest.raises(IntegrityError, match="units/snr.*is not a plain file"):
+        with pytest.raises(IntegrityError, match=r"units/snr.*is not a plain file"):
             open_recording(stored).units.load()
         assert "units/snr" in verify_recording(stored)[0]
         shutil.rmtree(chunk) if chunk.is_dir() else None
     document = stored / "units" / "snr" / "zarr.json"
     document.unlink()
     os.mkfifo(document)
-    with pytest.raises(IntegrityError, match="is not a plain file"):
+    with pytest.raises(IntegrityError, match=r"is not a plain file"):
         open_recording(stored)
 
 
 def test_a_huge_sparse_file_is_not_read(stored):
     os.truncate(stored / "units" / "snr" / "c" / "0", 2**40)
-    with pytest.raises(IntegrityError, match="is larger than"):
+    with pytest.raises(IntegrityError, match=r"is larger than"):
         open_recording(stored).units.load()
     assert "larger than" in verify_recording(stored)[0]
 
@@ -185,7 +185,7 @@ def test_linked_folders_are_no_recordings(stored, tmp_path):
     assert open_store(store).recording_ids == ("made_up/first",)
     shutil.move(stored / "units", tmp_path / "units")
     (stored / "units").symlink_to(tmp_path / "units")
-    with pytest.raises(IntegrityError, match="units/zarr.json: this array or group is missing"):
+    with pytest.raises(IntegrityError, match=r"units/zarr.json: this array or group is missing"):
         open_recording(stored)
 
 
@@ -228,7 +228,7 @@ def test_text_that_would_fill_the_memory_is_refused(made, tmp_path):
 )
 def test_nothing_is_written_of_a_hostile_recording(made, tmp_path, changes):
     recording = made.full_recording().replace(metadata=made.metadata() | changes)
-    with pytest.raises(SchemaError, match="breaks the schema"):
+    with pytest.raises(SchemaError, match=r"breaks the schema"):
         write_recording(recording, tmp_path / "store")
     assert list(tmp_path.iterdir()) == []
 
@@ -249,7 +249,7 @@ def test_a_table_of_strange_recordings_leaves_out_what_is_no_row(stored):
     assert row["recording_id"] == "made_up/first"
     assert row[["session", "citation", "species"]].isna().all()
     assert isinstance(schema_problems(stored), list)
-    with pytest.raises(NeurodataError, match="no column 'speceis'.*'species'"):
+    with pytest.raises(NeurodataError, match=r"no column 'speceis'.*'species'"):
         open_store(stored.parent.parent).select(speceis="x")
     assert isinstance(open_store(stored.parent.parent).table, pd.DataFrame)
     assert len(read_documents(stored)) > 10

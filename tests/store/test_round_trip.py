@@ -63,7 +63,7 @@ def test_every_kind_of_member_comes_back(made, stored):
 
 def test_nothing_read_from_a_store_can_be_edited(stored):
     recording = open_recording(stored)
-    with pytest.raises((TypeError, ValueError), match="read-only|item assignment|not support"):
+    with pytest.raises((TypeError, ValueError), match=r"read-only|item assignment|not support"):
         recording.signals["calcium"][0, 0] = 1.0
     view = recording.signals["calcium"]
     view.values[0, 0] = 99.0  # a copy of its own

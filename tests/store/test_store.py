@@ -52,16 +52,16 @@ def test_selecting_and_finding(store):
     assert len(opened.select(species="Rattus norvegicus").table) == 0
     assert opened["night"].recording_id == "mice/night"
     assert [recording.recording_id for recording in opened] == list(opened.recording_ids)
-    with pytest.raises(StoreError, match="no single recording 'first'.*could be any of made_up/first, mice/first"):
+    with pytest.raises(StoreError, match=r"no single recording 'first'.*could be any of made_up/first, mice/first"):
         opened["first"]
     with pytest.raises(StoreError, match=r"no single recording 'mice/nigth'.*did you mean 'mice/night'\?"):
         opened["mice/nigth"]
-    with pytest.raises(NeurodataError, match="no column 'specie'"):
+    with pytest.raises(NeurodataError, match=r"no column 'specie'"):
         opened.select(specie="x")
 
 
 def test_a_store_that_is_not_there_or_empty(tmp_path):
-    with pytest.raises(StoreError, match="no store at .*'neurodata convert LOADER RAW STORE' makes one"):
+    with pytest.raises(StoreError, match=r"no store at .*'neurodata convert LOADER RAW STORE' makes one"):
         open_store(tmp_path / "none")
     assert len(open_store(tmp_path).table) == 0
     write_index(tmp_path)
@@ -119,7 +119,7 @@ def test_converting_again_says_up_to_date_or_asks_to_overwrite(made, tmp_path):
     for other in (made.sources(version=2), made.sources(sha256="1" * 64)):
         assert not is_up_to_date(tmp_path, "made_up/first", other["source_files"], other["loader"])
         changed = made.full_recording(seed=3, **other)
-        with pytest.raises(StoreError, match="is in store .* already, made from other files.*give --overwrite"):
+        with pytest.raises(StoreError, match=r"is in store .* already, made from other files.*give --overwrite"):
             write_recording(changed, tmp_path)
         assert write_recording(changed, tmp_path, overwrite=True) == "written"
         assert write_recording(changed, tmp_path) == "up to date"
@@ -130,7 +130,7 @@ def test_converting_again_says_up_to_date_or_asks_to_overwrite(made, tmp_path):
 def test_recordings_without_sources_are_compared_by_content(made, tmp_path):
     write_recording(made.full_recording(), tmp_path)
     assert write_recording(made.full_recording(), tmp_path) == "up to date"
-    with pytest.raises(StoreError, match="--overwrite"):
+    with pytest.raises(StoreError, match=r"--overwrite"):
         write_recording(made.full_recording(seed=1), tmp_path)
-    with pytest.raises(StoreError, match="--overwrite"):
+    with pytest.raises(StoreError, match=r"--overwrite"):
         write_recording(made.full_recording(session="other"), tmp_path)

@@ -1,0 +1,266 @@
+"""Break each contract in a copy of the repository and see that the tests named for it fail.
+
+A test that still passes when its contract is broken proves nothing. Each `Mutation` replaces one piece of text in one
+file; its tests must then fail. Run it after changing a contract or its test:
+
+    python scripts/mutate_contracts.py [NAME …] [--markdown docs/mutations.md]
+
+Exit code 1 if a mutation survived, or if its text is no longer in the file. To add one, add a row to `MUTATIONS`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+COPIED = ("neurodata", "loaders", "models", "tests", "pyproject.toml")
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One contract broken: in ``file`` the text ``old`` becomes ``new``, and some of ``tests`` must fail."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+_DAMAGE, _KILL, _ROUND = "tests/store/test_damage.py", "tests/store/test_kill.py", "tests/store/test_round_trip.py"
+_HOSTILE, _DISK, _CLOCK = "tests/store/test_hostile.py", "tests/store/test_disk.py", "tests/recording/test_clock.py"
+_VALIDATE, _RECORDING = "tests/recording/test_validate.py", "tests/recording/test_recording.py"
+
+MUTATIONS = (
+    Mutation(
+        "no checksum on chunks", "neurodata/store/tree.py",
+        "compressors=[compressor, Crc32cCodec()]", "compressors=[compressor]",
+        (f"{_DAMAGE}::test_one_flipped_bit_anywhere_in_any_file_is_noticed",),
+    ),
+    Mutation(
+        "a missing chunk reads as its fill value", "neurodata/store/read.py",
+        'raise IntegrityError(f"file {key!r} is missing") from None', "return",
+        (f"{_DAMAGE}::test_a_deleted_shard_is_noticed",),
+    ),
+    Mutation(
+        "an empty chunk reads as its fill value", "neurodata/store/read.py",
+        "if found.st_size == 0:", "if False:",
+        (f"{_DAMAGE}::test_a_truncated_shard_is_noticed_wherever_it_ends",),
+    ),
+    Mutation(
+        "attributes are not compared with their digest", "neurodata/store/documents.py",
+        'if digest != documents[""]["attributes"][MANIFEST].get(DOCUMENTS_DIGEST):', "if False:",
+        (f"{_DAMAGE}::test_an_edited_attribute_is_noticed",),
+    ),
+    Mutation(
+        "the consolidated copy is not compared", "neurodata/store/documents.py",
+        "_plain(copies[path]) != _plain(documents[path])", "False",
+        (f"{_DAMAGE}::test_an_edited_attribute_is_noticed",),
+    ),
+    Mutation(
+        "values are not compared with their digest", "neurodata/store/verify.py",
+        "if digest is not None and actual != digest:", "if False:",
+        (f"{_DAMAGE}::test_swapped_columns_are_noticed_by_verify",),
+    ),
+    Mutation(
+        "missing shards are not looked for", "neurodata/store/verify.py",
+        "if missing:", "if False:",
+        (f"{_DAMAGE}::test_a_deleted_shard_is_noticed",),
+    ),
+    Mutation(
+        "files nobody wrote are not looked for", "neurodata/store/verify.py",
+        "sorted(found - expected)", "[]",
+        (f"{_DAMAGE}::test_files_nobody_wrote_are_noticed",),
+    ),
+    Mutation(
+        "no lock", "neurodata/store/workplace.py",
+        "fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass",
+        (f"{_KILL}::test_a_lock_left_by_a_killed_process_does_not_block",),
+    ),
+    Mutation(
+        "written in place, not moved there", "neurodata/store/write.py",
+        "write_tree(recording, work / TREE / recording_id,", "write_tree(recording, store / recording_id,",
+        (f"{_KILL}::test_a_writer_killed_again_and_again_still_ends_at_the_same_bytes",),
+    ),
+    Mutation(
+        "what an interrupted overwrite moved away is lost", "neurodata/store/workplace.py",
+        "if replaced.exists() and not target.exists():", "if False:",
+        (f"{_KILL}::test_an_overwrite_killed_between_its_two_moves_keeps_what_was_there",),
+    ),
+    Mutation(
+        "half-finished work is taken up whatever its sources", "neurodata/store/tree.py",
+        "note.read_text() != wanted", "False",
+        (f"{_KILL}::test_work_begun_from_other_sources_is_not_taken_up",),
+    ),
+    Mutation(
+        "a torn shard counts as finished", "neurodata/store/tree.py",
+        "return read_values(root, array.path, strict, slice(first, first + rows))",
+        "return np.asarray(array[first : first + rows])",
+        (f"{_KILL}::test_torn_leftovers_are_written_again",),
+    ),
+    Mutation(
+        "nothing is resumed", "neurodata/store/tree.py",
+        "resumed = folder.is_dir()", "resumed = False",
+        (f"{_KILL}::test_a_killed_writer_leaves_nothing_half_and_is_resumed",),
+    ),
+    Mutation(
+        "chunks of zeros are left out", "neurodata/store/tree.py",
+        '"write_empty_chunks": True', '"write_empty_chunks": False',
+        (f"{_ROUND}::test_every_kind_of_member_comes_back",),
+    ),
+    Mutation(
+        "a failed conversion leaves its tree", "neurodata/store/write.py",
+        "shutil.rmtree(work / TREE, ignore_errors=True)\n                raise", "raise",
+        (f"{_DISK}::test_a_limit_on_file_sizes_ends_as_a_full_disk_does",),
+    ),
+    Mutation(
+        "recordings are written unchecked", "neurodata/store/write.py",
+        "    validate(recording)\n", "",
+        (f"{_HOSTILE}::test_nothing_is_written_of_a_hostile_recording",),
+    ),
+    Mutation(
+        "other sources are called up to date", "neurodata/store/write.py",
+        "same = ours == theirs", "same = True",
+        ("tests/store/test_store.py::test_converting_again_says_up_to_date_or_asks_to_overwrite",),
+    ),
+    Mutation(
+        "a claimed shape is believed", "neurodata/store/documents.py",
+        "if count_chunks(shape, stored) > _MOST_FILES or", "if",
+        (f"{_HOSTILE}::test_a_forged_description_is_refused_without_a_big_allocation",),
+    ),
+    Mutation(
+        "a newer format is read as ours", "neurodata/store/documents.py",
+        "if type(number) is int and number > names.FORMAT_NUMBER:", "if False:",
+        (f"{_HOSTILE}::test_another_format_is_refused_by_its_number",),
+    ),
+    Mutation(
+        "the event index is off by one", "neurodata/store/event_index.py",
+        "int(np.ceil(stop))), index.size - 1)]", "int(np.ceil(stop)) - 1), index.size - 1)]",
+        (f"{_ROUND}::test_the_event_index_brackets_every_window",),
+    ),
+    Mutation(
+        "a stretch of a regular signal is closed", "neurodata/recording/clock.py",
+        "bisect.bisect_left(", "bisect.bisect_right(",
+        (f"{_CLOCK}::test_stretches_are_half_open",),
+    ),
+    Mutation(
+        "a stretch of an irregular signal is closed", "neurodata/recording/time_index.py",
+        'searchsorted(stop, side="left")', 'searchsorted(stop, side="right")',
+        (f"{_CLOCK}::test_stretches_are_half_open",),
+    ),
+    Mutation(
+        "steps of a clock are added up from a rounded step", "neurodata/recording/clock.py",
+        "(original - firsts[segment]) / self.rate_hz)", "(original - firsts[segment]) * np.float32(1 / self.rate_hz))",
+        (f"{_CLOCK}::test_no_drift_over_a_hundred_million_samples",),
+    ),
+    Mutation(
+        "validate stops at the first breach", "neurodata/recording/validate.py",
+        'raise SchemaError(f"recording {recording.metadata.get(\'recording_id\')!a}", problems)',
+        'raise SchemaError(f"recording {recording.metadata.get(\'recording_id\')!a}", problems[:1])',
+        (f"{_VALIDATE}::test_every_breach_is_listed_at_once_with_its_path",),
+    ),
+    Mutation(
+        "names are not checked", "neurodata/recording/validate.py",
+        "safe = isinstance(name, str) and is_safe_part(name)", "safe = True",
+        (f"{_VALIDATE}::test_names_that_could_leave_their_folder_are_refused",),
+    ),
+    Mutation(
+        "NaN passes into attributes", "neurodata/recording/attributes.py",
+        "if isinstance(value, float) and not math.isfinite(value):", "if False:",
+        (f"{_VALIDATE}::test_hostile_attributes_are_refused",),
+    ),
+    Mutation(
+        "edits reach the recording", "neurodata/recording/recording.py",
+        "copy.attrs = plain_copy(copy.attrs)", "pass",
+        (f"{_RECORDING}::test_an_edit_of_what_was_handed_out_does_not_reach_the_recording",),
+    ),
+    Mutation(
+        "arrays in memory stay writeable", "neurodata/recording/recording.py",
+        "variable._data.flags.writeable = False", "pass",
+        (f"{_RECORDING}::test_arrays_the_caller_built_by_hand_are_guarded_without_touching_the_caller",),
+    ),
+)  # fmt: skip
+
+
+def make_copy(folder: Path) -> None:
+    """Copy what the tests need; `neurodata.loaders` and `neurodata.models` become links, as an install would have them."""
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        elif source.exists():
+            shutil.copy(source, folder / name)
+    for name in ("loaders", "models"):
+        if (folder / name).exists() and not (folder / "neurodata" / name).exists():
+            (folder / "neurodata" / name).symlink_to(folder / name)
+
+
+def run_tests(folder: Path, tests: tuple[str, ...]) -> tuple[bool, str]:
+    """Run tests on a copy; return whether they passed, and the first that failed (or pytest's last line)."""
+    # The copy goes first on the path, before the editable install of the repository itself.
+    start = f"import sys; sys.path.insert(0, {str(folder)!r}); import neurodata; import pytest; "
+    start += f"assert neurodata.__file__.startswith({str(folder)!r}), neurodata.__file__; "
+    start += f"sys.exit(pytest.main(['-q', '-x', '--no-header', '-p', 'no:cacheprovider', *{list(tests)!r}]))"
+    environment = os.environ | {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", start], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    failed = [line.split(" ")[1] for line in done.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+    if done.returncode not in (0, 1):
+        raise RuntimeError(f"pytest could not run {tests}:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
+    return done.returncode == 0, failed[0] if failed else done.stdout.strip().splitlines()[-1]
+
+
+def try_mutation(mutation: Mutation) -> tuple[bool, str]:
+    """Return whether a mutation was caught, and the line that says so."""
+    text = (ROOT / mutation.file).read_text(encoding="utf-8")
+    if mutation.old not in text:
+        return False, f"{mutation.name}: NOT FOUND, {mutation.old!r} is no longer in {mutation.file}"
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place).resolve()
+        make_copy(folder)
+        (folder / mutation.file).write_text(text.replace(mutation.old, mutation.new), encoding="utf-8")
+        passed, what = run_tests(folder, mutation.tests)
+    return not passed, f"{mutation.name}: " + ("SURVIVED" if passed else f"caught by {what}")
+
+
+def main() -> int:
+    """Try every mutation, or those named; return the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("names", nargs="*", help="only these mutations (default: all)")
+    parser.add_argument("--markdown", type=Path, help="also write the lines into this file")
+    arguments = parser.parse_args()
+    chosen = [m for m in MUTATIONS if not arguments.names or m.name in arguments.names]
+    if not chosen:
+        parser.error(f"no such mutation; known: {', '.join(m.name for m in MUTATIONS)}")
+    with tempfile.TemporaryDirectory() as place:
+        make_copy(Path(place).resolve())
+        passed, what = run_tests(Path(place).resolve(), tuple(dict.fromkeys(t for m in chosen for t in m.tests)))
+    if not passed:
+        print(f"the tests fail before anything is broken: {what}")
+        return 1
+    lines, caught_all = [], True
+    for mutation in chosen:
+        caught, line = try_mutation(mutation)
+        caught_all &= caught
+        lines.append(line)
+        print(line, flush=True)
+    print(f"{len(lines)} mutations, " + ("all caught" if caught_all else "NOT all caught"))
+    if arguments.markdown:
+        head = (
+            "# Each contract broken once, and the test that noticed\n\nWritten by `python scripts/mutate_contracts.py"
+        )
+        body = "\n".join(f"- {line}" for line in lines)
+        arguments.markdown.write_text(f"{head} --markdown {arguments.markdown.name}`.\n\n{body}\n", encoding="utf-8")
+    return 0 if caught_all else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
