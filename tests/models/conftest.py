@@ -1,0 +1,129 @@
+"""Made-up worms, batches and catalogue entries that the tests of models start from."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from neurodata.batches.batch import Batch
+from neurodata.catalogue import list_entries
+from neurodata.identity import celegans
+from neurodata.models.checkpoints import make_network, make_task
+from neurodata.models.network import make_inputs
+from neurodata.windows.spec import DataSpec
+
+NETWORKS, TASKS = list_entries("networks"), list_entries("tasks")
+SMALL = {
+    "transformer": {"token_width": 16, "n_heads": 2, "n_layers": 2, "patch_samples": 3, "width": 12, "pooled_width": 8}
+}
+"""Smaller than the defaults, so that the tests are quick; other networks are small already."""
+
+
+def _load(path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def made():
+    """The module of made-up worms."""
+    return _load(Path(__file__).parents[1] / "batches" / "made_store.py")
+
+
+@pytest.fixture(scope="session")
+def worms(made, tmp_path_factory):
+    """A store of three worms; nobody writes here."""
+    return made.write_worms(tmp_path_factory.mktemp("worms"))
+
+
+@pytest.fixture(params=NETWORKS)
+def network_name(request):
+    return request.param
+
+
+@pytest.fixture(params=TASKS)
+def task_name(request):
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def spec():
+    """Two homologues a group, a class target, windows of 6 s at 3 Hz."""
+    vocabulary = celegans.NAMES[:20]
+    groups = tuple(f"g{i // 2}" for i in range(20))
+    return DataSpec("calcium", 3.0, 18, vocabulary, groups, "state", "class", ("a", "b", "c"))
+
+
+@pytest.fixture(scope="session")
+def continuous_spec(spec):
+    return replace(spec, target="wheel", target_kind="continuous", classes=("x", "y"))
+
+
+@pytest.fixture(scope="session")
+def batch_of():
+    """Make a batch for a spec: some values are not recorded, windows have different channels."""
+
+    def make(spec, *, n_windows=3, n_channels=7, seed=0, missing=0.1):
+        generator = torch.Generator().manual_seed(seed)
+        shape = (n_windows, spec.window_samples, n_channels)
+        recorded = torch.rand(shape, generator=generator) >= missing
+        values = torch.randn(shape, generator=generator) * recorded
+        ids = torch.stack([torch.randperm(len(spec.vocabulary), generator=generator)[:n_channels] + 1 for _ in range(n_windows)])  # fmt: skip
+        if spec.target_kind == "class":
+            target = torch.randint(-1, spec.n_outputs, shape[:2], generator=generator)
+        elif spec.target_kind == "continuous":
+            target = torch.randn((*shape[:2], spec.n_outputs), generator=generator)
+        else:
+            target = torch.zeros((n_windows, 0), dtype=torch.int64)
+        present = torch.ones(n_windows, n_channels, dtype=torch.bool)
+        seconds = torch.arange(spec.window_samples) / spec.rate_hz
+        numbers = torch.arange(n_windows)
+        return Batch(values, recorded, ids, present, seconds, target, numbers, numbers)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def network_of():
+    """Make a small network with every weight away from zero, so that no path is silent, in evaluation mode."""
+
+    def make(name, spec, *, seed=0, stirred=True, **options):
+        torch.manual_seed(seed)
+        network = make_network(name, spec, SMALL.get(name, {}) | options).eval()
+        if stirred:
+            with torch.no_grad():
+                for parameter in network.parameters():
+                    parameter += 0.1 * torch.randn_like(parameter)
+        return network
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def task_of(network_of):
+    """Make a task around a small network."""
+
+    def make(name, network_name, spec, *, seed=0, stirred=True, **options):
+        network = network_of(network_name, spec, seed=seed, stirred=stirred)
+        settings = {"horizons_seconds": [1.0, 2.0]} if name == "forecast" else {}
+        return make_task(name, network, settings | options)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def both():
+    """Features and reconstruction of a batch, without gradients."""
+
+    def run(network, batch, hidden=None):
+        with torch.no_grad():
+            inputs = make_inputs(batch, hidden)
+            return network.features(inputs), network.reconstruct(inputs)
+
+    return run
