@@ -23,6 +23,13 @@ SMALL = {
 """Smaller than the defaults, so that the tests are quick; other networks are small already."""
 
 
+def _stir(module):
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+    return module
+
+
 def _load(path):
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
@@ -96,23 +103,20 @@ def network_of():
     def make(name, spec, *, seed=0, stirred=True, **options):
         torch.manual_seed(seed)
         network = make_network(name, spec, SMALL.get(name, {}) | options).eval()
-        if stirred:
-            with torch.no_grad():
-                for parameter in network.parameters():
-                    parameter += 0.1 * torch.randn_like(parameter)
-        return network
+        return _stir(network) if stirred else network
 
     return make
 
 
 @pytest.fixture(scope="session")
 def task_of(network_of):
-    """Make a task around a small network."""
+    """Make a task around a small network, every weight of both away from zero."""
 
     def make(name, network_name, spec, *, seed=0, stirred=True, **options):
-        network = network_of(network_name, spec, seed=seed, stirred=stirred)
+        network = network_of(network_name, spec, seed=seed, stirred=False)
         settings = {"horizons_seconds": [1.0, 2.0]} if name == "forecast" else {}
-        return make_task(name, network, settings | options)
+        task = make_task(name, network, settings | options)
+        return _stir(task) if stirred else task
 
     return make
 
