@@ -11,6 +11,7 @@ import torch
 from neurodata.batches.datamodule import RecordingDataModule
 from neurodata.errors import NeurodataError
 from neurodata.models.checkpoints import make_network, make_task
+from neurodata.models.network import make_inputs
 from neurodata.models.tasks.decode import Decode
 from neurodata.models.train import decode, fit, predict
 from neurodata.windows.splits import split_by
@@ -97,6 +98,12 @@ def test_every_sample_of_the_test_part_is_decoded_once_with_its_truth(worms):
         np.testing.assert_allclose(one.values.sum(1), 1, atol=1e-5)
 
 
+compiling = pytest.mark.filterwarnings(
+    # torch 2.13's compiler imports parts of itself that use torch.jit, which it announces the end of.
+    "ignore:.torch.jit:DeprecationWarning"
+)
+
+
 class Clock(Decode):
     """Decodes each sample's position on the recording's clock, so that stitching can be checked."""
 
@@ -120,9 +127,8 @@ def test_predictions_do_not_depend_on_the_batch(data, worms):
 
 
 @pytest.mark.slow
+@compiling
 def test_compiled_networks_give_the_same(network_name, spec, batch_of, network_of):
-    from neurodata.models.network import make_inputs
-
     if shutil.which("gcc") is None:
         pytest.skip("torch.compile needs gcc")
     network, batch = network_of(network_name, spec), batch_of(spec)
@@ -133,6 +139,7 @@ def test_compiled_networks_give_the_same(network_name, spec, batch_of, network_o
 
 
 @pytest.mark.slow
+@compiling
 def test_compiled_training_gives_the_same_weights(data):
     if shutil.which("gcc") is None:
         pytest.skip("torch.compile needs gcc")
