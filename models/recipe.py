@@ -65,7 +65,7 @@ class Recipe(_Settings):
     network_options: dict[str, float | int | bool | str] = Field(default_factory=dict)
     pretrain: Stage = Stage(steps=200)
     decode: Stage = Stage(steps=150)
-    forecast: Stage = Stage(steps=150, learning_rate=3e-3)
+    forecast: Stage = Stage(steps=250, learning_rate=3e-3)
     members: Annotated[int, Field(ge=1)] = 1
     horizons_seconds: tuple[Positive, ...] = (1.0, 2.0, 5.0)
     precision: Literal["32-true", "16-mixed", "bf16-mixed", "64-true"] = "32-true"

@@ -10,7 +10,7 @@ from torch import Tensor
 from neurodata.batches.batch import Batch
 from neurodata.errors import NeurodataError
 
-from ..losses import masked_mse
+from ..layers.past import LinearPast
 from ..network import Network, make_inputs
 from ..task import Task, drop_channels
 
@@ -19,6 +19,8 @@ class Forecast(Task):
     """Hide the end of each window and predict it, as a change from the last value seen.
 
     A network that says nothing (zero) therefore copies the last value, the baseline a forecast is measured against.
+    The loss is one minus the skill over that baseline, averaged over all steps ahead, so that far and near ones count
+    alike though far changes are larger.
 
     Parameters
     ----------
@@ -26,6 +28,9 @@ class Forecast(Task):
         The network that learns.
     horizons_seconds
         Horizons scored; the longest is what is hidden.
+    linear_past
+        Whether a linear forecast from the past (`LinearPast`) is added to the network's; it holds what ridge regression
+        would find, so the network only has to learn what that misses.
     dropped_channels
         Up to this share of a window's channels is taken away in training.
     learning_rate, weight_decay, warmup_steps
@@ -42,7 +47,8 @@ class Forecast(Task):
         network: Network,
         *,
         horizons_seconds: Sequence[float] = (1.0, 2.0, 5.0),
-        dropped_channels: float = 0.0,
+        linear_past: bool = True,
+        dropped_channels: float = 0.2,
         learning_rate: float = 3e-3,
         weight_decay: float = 0.05,
         warmup_steps: int = 20,
@@ -60,6 +66,7 @@ class Forecast(Task):
                 f"horizons of {', '.join(f'{h:g}' for h in horizons_seconds) or 'no'} s do not fit a window of "
                 f"{spec.window_seconds:g} s; the longest must be shorter than the window, the shortest at least a sample"
             )
+        self.linear_past = LinearPast(spec, max(self.steps)) if linear_past else None
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the future and the last value known.
@@ -76,15 +83,21 @@ class Forecast(Task):
         inputs = make_inputs(batch, hidden)
         last = last_visible(inputs.values, inputs.visible)
         change = self.network.reconstruct(inputs)[:, self.cut :]
+        if self.linear_past is not None:
+            change = change + self.linear_past(inputs.values[:, : self.cut], inputs.channel_ids)
         return last[:, None] + change, last
 
     def loss(self, batch: Batch) -> Tensor:
-        """Return the mean squared error over hidden, recorded values of channels that were seen before."""
+        """Return squared error over copy-last's, per step and then averaged; counts recorded values of channels seen."""
         if self.training:
             batch = drop_channels(batch, self.dropped_channels)
-        future, _ = self(batch)
-        seen = batch.recorded[:, : self.cut].any(1, keepdim=True)
-        return masked_mse(future, batch.values[:, self.cut :], batch.recorded[:, self.cut :] & seen)
+        future, last = self(batch)
+        counted = batch.recorded[:, self.cut :] & batch.recorded[:, : self.cut].any(1, keepdim=True)
+        truth = torch.where(counted, batch.values[:, self.cut :], 0.0)  # NaN there would make the gradient NaN
+        error = torch.where(counted, (future - truth).square(), 0.0).sum((0, 2))
+        copied = torch.where(counted, (last[:, None] - truth).square(), 0.0).sum((0, 2))
+        known = copied > 0
+        return torch.where(known, error, 0.0).div(torch.where(known, copied, 1.0)).sum() / known.sum().clamp(min=1)
 
     def predict_step(self, batch: Batch, batch_index: int) -> tuple[Tensor, Tensor]:
         """Return forecasts at the horizons, ``(batch, horizon, channel)``, and the last values, ``(batch, channel)``."""
