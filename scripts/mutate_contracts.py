@@ -212,7 +212,11 @@ def run_tests(folder: Path, tests: tuple[str, ...]) -> tuple[bool, str]:
     done = subprocess.run(
         [sys.executable, "-c", start], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
-    failed = [line.split(" ")[1] for line in done.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+    failed = [
+        line.split(" ", 1)[1].split(" - ")[0]
+        for line in done.stdout.splitlines()
+        if line.startswith(("FAILED ", "ERROR "))
+    ]
     if done.returncode not in (0, 1):
         raise RuntimeError(f"pytest could not run {tests}:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
     return done.returncode == 0, failed[0] if failed else done.stdout.strip().splitlines()[-1]

@@ -55,7 +55,7 @@ def full_recording(recording_id="made_up/first", seed=0, **changes):
             rng.normal(size=(50, 1)).astype("float32"), channel_id=["w"], units="m", role="behavior",
             time=np.cumsum(rng.random(50) + 0.01),
         ),
-        "frames": make_signal(np.zeros((7, 2)), channel_id=["p", "q"], units="a.u.", role="stimulus"),
+        "frames": make_signal(np.zeros((7, 2), "int16"), channel_id=["p", "q"], units="a.u.", role="stimulus"),
         "none": make_signal(np.zeros((0, 2), "float32"), channel_id=["p", "q"], units="s", rate_hz=1.0),
     }  # fmt: skip
     times = np.sort(rng.random(500) * 100) - 1
