@@ -315,7 +315,7 @@ def transfer(source: Network, target: Network) -> float:
         )
     ours, theirs = target.state_dict(), source.state_dict()
     matched = {name: theirs[name] for name in ours if name in theirs and theirs[name].shape == ours[name].shape}
-    share = sum(w.numel() for w in matched.values()) / max(1, sum(w.numel() for w in ours.values()))
+    share = _count(tuple(w.shape) for w in matched.values()) / max(1, _count(tuple(w.shape) for w in ours.values()))
     if share < 1:
         missing = sorted(set(ours) - set(matched))
         raise CheckpointError(f"{share:.1%} of the weights match; not matched: {', '.join(missing[:5])}")

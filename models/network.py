@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -68,9 +69,9 @@ class Network(nn.Module):
         The keyword arguments it was built with; enough, with the spec, to build it again.
     """
 
-    def __init__(self, spec: DataSpec, width: int, hyperparameters: dict[str, int | float | str | bool]) -> None:
+    def __init__(self, spec: DataSpec, width: int, hyperparameters: Mapping[str, int | float | str | bool]) -> None:
         super().__init__()
-        self.spec, self.width, self.hyperparameters = spec, width, hyperparameters
+        self.spec, self.width, self.hyperparameters = spec, width, dict(hyperparameters)
 
     @abstractmethod
     def features(self, inputs: Inputs) -> Tensor:

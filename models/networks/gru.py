@@ -58,4 +58,5 @@ class GRU(Network):
     def reconstruct(self, inputs: Inputs) -> Tensor:
         """Return ``(batch, time, channel)``."""
         found = torch.einsum("btw,bcw->btc", self.features(inputs), self.back(inputs.channel_ids))
-        return found + self.offset(inputs.channel_ids).transpose(1, 2)
+        rebuilt: Tensor = found + self.offset(inputs.channel_ids).transpose(1, 2)
+        return rebuilt

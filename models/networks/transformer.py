@@ -122,9 +122,11 @@ class Transformer(Network):
         hidden = self.feature_dropout(functional.gelu(self.to_hidden(torch.cat(pooled, -1))))
         smooth = functional.gelu(self.smooth(self.hidden_norm(hidden).transpose(1, 2))).transpose(1, 2)
         per_sample = self.to_samples(hidden + smooth)
-        return per_sample.view(hidden.shape[0], -1, self.width)
+        features: Tensor = per_sample.view(hidden.shape[0], -1, self.width)
+        return features
 
     def reconstruct(self, inputs: Inputs) -> Tensor:
         """Return ``(batch, time, channel)``."""
         values = self.back(self._encode(inputs)[-1])
-        return values.permute(0, 2, 3, 1).flatten(1, 2)
+        rebuilt: Tensor = values.permute(0, 2, 3, 1).flatten(1, 2)
+        return rebuilt

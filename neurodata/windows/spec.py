@@ -102,7 +102,8 @@ class DataSpec:
             raise NeurodataError(
                 f"a DataSpec has the fields {', '.join(types)}; missing, unknown or wrong: {', '.join(wrong)}"
             )
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})
+        values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in fields.items()}
+        return cls(**values)
 
 
 def _is_a(value: Any, wanted: Any) -> bool:

@@ -93,7 +93,7 @@ class SplitRule:
             asked for.
         """
         table = store.table
-        listed = dict(zip(table["recording_id"], table["subject"]))
+        listed = dict(zip(map(str, table["recording_id"]), map(str, table["subject"])))
         alias = _aliases(self.same_animal, set(listed.values()))
         subjects = {recording_id: alias.get(subject, subject) for recording_id, subject in listed.items()}
         contents = dict(zip(table["recording_id"], table["content_sha256"]))

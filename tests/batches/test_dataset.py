@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import pickle
+from multiprocessing.reduction import ForkingPickler  # what sends a dataset to a worker
 from pathlib import Path
 
 import numpy as np
@@ -79,13 +79,13 @@ def test_infinite_values_count_as_missing(made, tmp_path):
 
 def test_it_is_small_to_send_and_nothing_is_opened_before_the_first_item(worms):
     dataset = module(worms).dataset("train")
-    sent = pickle.dumps(dataset)
+    sent = ForkingPickler.dumps(dataset)
     assert len(sent) < 20_000
     assert dataset._opened == {}
     dataset[0]
     assert list(dataset._opened) == ["made_up/w1"]
-    assert abs(len(pickle.dumps(dataset)) - len(sent)) < 100  # what was opened stays here
-    same(pickle.loads(sent)[3], dataset[3])  # noqa: S301 - our own bytes, as a worker gets them
+    assert abs(len(ForkingPickler.dumps(dataset)) - len(sent)) < 100  # what was opened stays here
+    same(ForkingPickler.loads(sent)[3], dataset[3])
 
 
 def test_the_store_is_first_looked_at_for_an_item(worms, tmp_path):
