@@ -67,8 +67,16 @@ class Curve(Callback):
         """Collect the training loss."""
         self._recent.append(float(outputs["loss"]))
         if trainer.global_step % self.every == 0:
-            self.rows.append({"step": trainer.global_step, "split": "train", "value": float(np.mean(self._recent))})
-            self._recent.clear()
+            self._keep(trainer.global_step)
+
+    def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Collect what is left."""
+        if self._recent:
+            self._keep(trainer.global_step)
+
+    def _keep(self, step: int) -> None:
+        self.rows.append({"step": step, "split": "train", "value": float(np.mean(self._recent))})
+        self._recent.clear()
 
     def state_dict(self) -> dict[str, Any]:
         """What is kept for resuming."""
