@@ -262,7 +262,7 @@ def main() -> int:
             "# Each contract broken once, and the test that noticed\n\nWritten by `python scripts/mutate_contracts.py"
         )
         body = "\n".join(f"- {line}" for line in lines)
-        arguments.markdown.write_text(f"{head} --markdown {arguments.markdown.name}`.\n\n{body}\n", encoding="utf-8")
+        arguments.markdown.write_text(f"{head} --markdown {arguments.markdown}`.\n\n{body}\n", encoding="utf-8")
     return 0 if caught_all else 1
 
 
