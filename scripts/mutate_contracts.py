@@ -186,6 +186,77 @@ MUTATIONS = (
         "variable._data.flags.writeable = False", "pass",
         (f"{_RECORDING}::test_arrays_the_caller_built_by_hand_are_guarded_without_touching_the_caller",),
     ),
+    Mutation(
+        "windows that touch are let through", "neurodata/windows/splits.py",
+        "gap < reach - 1e-9", "gap < 0",
+        ("tests/windows/test_splits.py::test_windows_that_touch_or_come_close_are_refused",),
+    ),
+    Mutation(
+        "one animal may be on both sides", "neurodata/windows/splits.py",
+        "problems += _shared_keys(split, one, other)", "pass",
+        ("tests/windows/test_splits.py::test_same_animal_on_both_sides_of_a_split_made_by_hand_is_refused",),
+    ),
+    Mutation(
+        "a checkpoint may have seen what it is scored on", "neurodata/windows/splits.py",
+        "    if seen:", "    if False:",
+        ("tests/windows/test_splits.py::test_check_unseen_knows_animals_not_only_recordings",),
+    ),
+    Mutation(
+        "scaling is fitted on everything", "neurodata/batches/datamodule.py",
+        "for s in self.split.parts[names.TRAIN]\n", "for found in self.split.parts.values() for s in found\n",
+        ("tests/batches/test_datamodule.py::test_scaling_is_fitted_on_training_values_only",),
+    ),
+    Mutation(
+        "padding counts as recorded", "neurodata/batches/collate.py",
+        "recorded[row, :, :n_channels] = sample.recorded", "recorded[row] = True",
+        ("tests/batches/test_collate.py",),
+    ),
+    Mutation(
+        "what is hidden is shown", "models/network.py",
+        "batch.recorded & ~hidden", "batch.recorded",
+        ("tests/models/test_tasks.py::test_a_forecast_does_not_know_the_future",),
+    ),
+    Mutation(
+        "neurons that were not recorded are attended to", "models/layers/attention.py",
+        "mask = (attended | ~anyone[:, None])[:, None, None, :]", "mask = torch.ones_like(attended)[:, None, None, :]",
+        ("tests/models/test_networks.py::test_padding_changes_nothing",),
+    ),
+    Mutation(
+        "pretraining counts what was shown", "models/tasks/pretrain.py",
+        "hidden & batch.recorded", "batch.recorded",
+        ("tests/models/test_tasks.py::test_pretraining_counts_hidden_and_recorded_values_only",),
+    ),
+    Mutation(
+        "pretraining counts what was not recorded", "models/tasks/pretrain.py",
+        "hidden & batch.recorded", "hidden",
+        ("tests/models/test_tasks.py",),
+    ),
+    Mutation(
+        "samples without a label count", "models/losses.py",
+        "labelled.sum().clamp(min=1)", "codes.numel()",
+        ("tests/models/test_losses.py", "tests/models/test_tasks.py::test_samples_without_a_label_are_ignored"),
+    ),
+    Mutation(
+        "weights that do not match are passed over", "models/checkpoints.py",
+        "if strict and", "if False and",
+        ("tests/models/test_checkpoints.py::test_a_missing_weight_is_refused_with_the_share_that_matches",),
+    ),
+    Mutation(
+        "missing activity is zero", "neurodata/windows/homogenise.py",
+        "activity = np.full((len(signals), len(times), len(channels)), np.nan)",
+        "activity = np.zeros((len(signals), len(times), len(channels)))",
+        ("tests/windows/test_homogenise.py",),
+    ),
+    Mutation(
+        "pickles may call anything", "loaders/restricted.py",
+        "if (module, name) not in _GLOBALS:", "if False:",
+        ("tests/loaders/test_restricted.py",),
+    ),
+    Mutation(
+        "a model may stand alone", "neurodata/report/scores.py",
+        'problems += [f"{where}: {what}" for what in _missing_baselines(part, same_fold)]', "pass",
+        ("tests/report/test_scores.py",),
+    ),
 )  # fmt: skip
 
 
