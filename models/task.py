@@ -94,4 +94,5 @@ def vary(batch: Batch, gain: float, offset: float, noise: float) -> Batch:
     n_windows, _, n_channels = batch.values.shape
     each = batch.values.new_zeros(n_windows, 1, n_channels)
     scaled = batch.values * torch.exp(gain * torch.randn_like(each)) + offset * torch.randn_like(each)
-    return batch._replace(values=(scaled + noise * torch.randn_like(batch.values)) * batch.recorded)
+    values = scaled + noise * torch.randn_like(batch.values)
+    return batch._replace(values=torch.where(batch.recorded, values, batch.values.new_zeros(())))

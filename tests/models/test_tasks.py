@@ -11,7 +11,7 @@ import torch
 from neurodata.catalogue import read_entry
 from neurodata.errors import NeurodataError
 from neurodata.models.checkpoints import make_task
-from neurodata.models.task import Task, drop_channels
+from neurodata.models.task import Task, drop_channels, vary
 from neurodata.models.tasks.forecast import last_visible
 
 
@@ -285,8 +285,27 @@ def test_dropped_channels_are_gone_whole_as_if_never_recorded(spec, batch_of):
     assert drop_channels(batch, 0.0) is batch
 
 
-def test_channels_are_dropped_in_training_only(spec, batch_of, task_of):
-    task, batch = task_of("decode", "linear", spec), batch_of(spec)
-    task.dropped_channels, task.readout_penalty = 0.9, 0.0
-    assert torch.equal(seeded_loss(task.eval(), batch, 1), seeded_loss(task, batch, 2))
-    assert not torch.equal(seeded_loss(task.train(), batch, 1), seeded_loss(task, batch, 2))
+def test_varied_channels_differ_by_gain_offset_and_noise_where_recorded(spec, batch_of):
+    batch = batch_of(spec, n_windows=400, n_channels=9, missing=0.1)
+    spoiled = batch._replace(values=torch.where(batch.recorded, batch.values, torch.full_like(batch.values, torch.nan)))
+    torch.manual_seed(0)
+    for changes, expected in [((0.0, 0.5, 0.0), 0.5), ((0.0, 0.0, 0.2), 0.2)]:
+        varied = vary(spoiled, *changes)
+        assert torch.equal(varied.recorded, batch.recorded)
+        assert not varied.values[~batch.recorded].any()
+        moved = (varied.values - batch.values)[batch.recorded]
+        assert float(moved.std()) == pytest.approx(expected, rel=0.05)
+        assert abs(float(moved.mean())) < 0.1 * expected
+    gained = vary(batch, 0.3, 0.0, 0.0).values / torch.where(batch.recorded, batch.values, 1.0)
+    each = torch.where(batch.recorded, gained, gained.amax(1, keepdim=True))
+    torch.testing.assert_close(each, each[:, :1].expand_as(each), rtol=1e-3, atol=1e-4)  # one gain a channel
+    assert float(each[:, 0].log().std()) == pytest.approx(0.3, rel=0.1)
+    assert vary(batch, 0.0, 0.0, 0.0) is batch
+
+
+def test_channels_are_dropped_and_varied_in_training_only(spec, batch_of, task_of):
+    batch, still = batch_of(spec), {"gain": 0.0, "offset": 0.0, "noise": 0.0, "dropped_channels": 0.0}
+    for change in ({"dropped_channels": 0.9}, {"gain": 0.3}, {"offset": 0.3}, {"noise": 0.3}):
+        task = task_of("decode", "linear", spec, **(still | change))
+        assert torch.equal(seeded_loss(task.eval(), batch, 1), seeded_loss(task, batch, 2))
+        assert not torch.equal(seeded_loss(task.train(), batch, 1), seeded_loss(task, batch, 2))
