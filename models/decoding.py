@@ -24,6 +24,9 @@ from .fold import Fold, FoldResult, fit_stage, make_info, make_table, new_networ
 from .task import Task
 from .train import decode
 
+WINDOWS_PER_SAMPLE = 6
+"""Overlapping windows that a sample's prediction is averaged over."""
+
 
 def run_decoding(fold: Fold, result: FoldResult) -> None:
     recipe = fold.recipe
@@ -32,7 +35,7 @@ def run_decoding(fold: Fold, result: FoldResult) -> None:
     outputs = []
     for member in range(recipe.members):
         task = _train_decoder(fold, result, data, recipe.seed + member, pretrained=recipe.pretrain.steps > 0)
-        outputs.append(decode(task, data.covering_dataloader(names.TEST)))
+        outputs.append(decode(task, data.covering_dataloader(names.TEST, recipe.window_seconds / WINDOWS_PER_SAMPLE)))
     for number, first in enumerate(outputs[0]):
         values = np.mean([output[number].values for output in outputs], axis=0)
         truth = make_table(data, first.recording_id)

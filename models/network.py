@@ -69,9 +69,32 @@ class Network(nn.Module):
         The keyword arguments it was built with; enough, with the spec, to build it again.
     """
 
+    met: Tensor
+    """Whether a channel id was in training, bool ``(channel id,)``; saved with the weights."""
+
     def __init__(self, spec: DataSpec, width: int, hyperparameters: Mapping[str, int | float | str | bool]) -> None:
         super().__init__()
         self.spec, self.width, self.hyperparameters = spec, width, dict(hyperparameters)
+        self.register_buffer("met", torch.zeros(spec.n_channel_ids, dtype=torch.bool))
+
+    def see(self, batch: Batch, hidden: Tensor | None = None) -> Inputs:
+        """Return what the network sees of a batch: in training all that is not hidden, later only neurons it has met.
+
+        What belongs to a neuron that was in no training recording (its identity vector, its gate) is as random as at
+        the start; shown to the network, such a neuron would only add noise.
+        """
+        inputs = make_inputs(batch, hidden)
+        if self.training:
+            here = batch.recorded.any(1).flatten().float()
+            counts = torch.zeros(len(self.met), device=here.device).index_add(0, batch.channel_ids.flatten(), here)
+            self.met.logical_or_(counts > 0)
+            return inputs
+        visible = inputs.visible & self.knows(batch)[:, None]
+        return inputs._replace(visible=visible, values=inputs.values * visible)
+
+    def knows(self, batch: Batch) -> Tensor:
+        """Return whether each channel was met in training, bool ``(batch, channel)``; all before any training."""
+        return self.met[batch.channel_ids] | ~self.met.any()
 
     @abstractmethod
     def features(self, inputs: Inputs) -> Tensor:

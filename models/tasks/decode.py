@@ -13,7 +13,7 @@ from neurodata.windows.spec import CLASS, NO_TARGET
 
 from ..layers.lagged import LaggedReadout
 from ..losses import balanced_cross_entropy, class_weights, masked_mse
-from ..network import Inputs, Network, make_inputs
+from ..network import Inputs, Network
 from ..task import Task, drop_channels, vary
 
 
@@ -53,7 +53,7 @@ class Decode(Task):
         network: Network,
         *,
         class_counts: Sequence[int] | None = None,
-        lagged_readout: bool = False,
+        lagged_readout: bool = True,
         readout_penalty: float = 0.05,
         label_smoothing: float = 0.0,
         dropped_channels: float = 0.4,
@@ -90,7 +90,7 @@ class Decode(Task):
         """Return the class-balanced cross-entropy, or the mean squared error of what was recorded."""
         if self.training:
             batch = vary(drop_channels(batch, self.dropped_channels), *self.variation)
-        decoded = self(make_inputs(batch))
+        decoded = self(self.network.see(batch))
         if self.kind == CLASS:
             smoothing = self.label_smoothing if self.training else 0.0
             loss = balanced_cross_entropy(decoded, batch.target, self.class_weights, smoothing)
@@ -103,5 +103,5 @@ class Decode(Task):
 
     def predict_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Return class probabilities or values, ``(batch, time, output)``."""
-        decoded: Tensor = self(make_inputs(batch))
+        decoded: Tensor = self(self.network.see(batch))
         return decoded.softmax(-1) if self.kind == CLASS else decoded

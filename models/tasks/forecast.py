@@ -80,11 +80,14 @@ class Forecast(Task):
         """
         hidden = torch.zeros_like(batch.recorded)
         hidden[:, self.cut :] = True
-        inputs = make_inputs(batch, hidden)
-        last = last_visible(inputs.values, inputs.visible)
+        shown = make_inputs(batch, hidden)
+        last = last_visible(shown.values, shown.visible)
+        inputs = self.network.see(batch, hidden)
         change = self.network.reconstruct(inputs)[:, self.cut :]
         if self.linear_past is not None:
             change = change + self.linear_past(inputs.values[:, : self.cut], inputs.channel_ids)
+        if not self.training:  # a neuron never met in training keeps its last value
+            change = change * self.network.knows(batch)[:, None]
         return last[:, None] + change, last
 
     def loss(self, batch: Batch) -> Tensor:

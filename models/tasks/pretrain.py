@@ -9,7 +9,7 @@ from neurodata.batches.batch import Batch
 from neurodata.errors import NeurodataError
 
 from ..losses import masked_huber
-from ..network import Network, make_inputs
+from ..network import Network
 from ..task import Task
 
 
@@ -71,5 +71,5 @@ class Pretrain(Task):
     def loss(self, batch: Batch) -> Tensor:
         """Return the Huber loss over hidden, recorded values."""
         hidden = self.draw_hidden(batch)
-        predicted = self.network.reconstruct(make_inputs(batch, hidden))
+        predicted = self.network.reconstruct(self.network.see(batch, hidden))
         return masked_huber(predicted, batch.values, hidden & batch.recorded)
