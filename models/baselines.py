@@ -155,7 +155,7 @@ def class_baselines(
 def _stack(
     tables: Sequence[Table], features: Mapping[str, NDArray[np.float64]]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    kept = [np.asarray(table.target) >= 0 for table in tables]
+    kept = [np.greater_equal(table.target, 0) for table in tables]
     rows = np.concatenate([features[t.recording_id][k] for t, k in zip(tables, kept)])
     return rows, np.concatenate([np.asarray(t.target)[k] for t, k in zip(tables, kept)])
 

@@ -70,7 +70,7 @@ def _check_unseen(manifest: dict[str, Any], store: Store) -> None:
     ]
     if seen:
         raise LeakageError(
-            f"the checkpoint was trained on {', '.join(seen)}; a score there says nothing about new animals. "
+            f"the checkpoint was trained on {', '.join(map(str, seen))}; a score there says nothing about new animals. "
             "Score it on others, or pass --allow-seen"
         )
 

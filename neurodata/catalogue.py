@@ -52,7 +52,7 @@ def read_entry(kind: str, name: str) -> Any:
         package = CATALOGUES[kind].removeprefix("neurodata.")
         folder = package.replace(".", "/") if package.startswith(("loaders", "models")) else f"neurodata/{package}"
         raise NeurodataError(
-            f"no {kind.removesuffix('s')} {name!r}{suggest(name, list_entries(kind))} "
+            f"no {kind.removesuffix('s')} {name!r}{suggest(name, list_entries(kind)) or '.'} "
             f"To add one, create {folder}/{name}.py"
         )
     module = importlib.import_module(f"{CATALOGUES[kind]}.{name}")

@@ -22,7 +22,9 @@ def check_option(what: str, value: str, options: Iterable[str]) -> None:
     """Raise unless ``value`` is one of ``options``; the message lists them and the closest one."""
     options = list(options)
     if value not in options:
-        raise NeurodataError(f"no {what} {value!r}{suggest(value, options)} Known: {', '.join(options) or 'none'}")
+        raise NeurodataError(
+            f"no {what} {value!r}{suggest(value, options) or '.'} Known: {', '.join(options) or 'none'}"
+        )
 
 
 def check_positive(what: str, value: float) -> None:

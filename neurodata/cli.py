@@ -294,7 +294,7 @@ def _print_scores(scores: Scores) -> None:
     from neurodata.report.scores import FIRST_METRIC
 
     for (kind, target, horizon), rows in scores.summary.groupby(["kind", "target", "horizon_seconds"], dropna=False):
-        metric = FIRST_METRIC[kind]
+        metric = FIRST_METRIC[str(kind)]
         rows = rows[rows["metric"] == metric].sort_values("mean", ascending=False)
         same = (scores.table["kind"] == kind) & (scores.table["metric"] == metric) & (scores.table["target"] == target)
         if horizon == horizon:  # not NaN: a forecast
@@ -302,10 +302,10 @@ def _print_scores(scores: Scores) -> None:
         by_subject = scores.table[same].groupby(["model", "subject"])["value"].mean().unstack()
         subjects = [str(s).split("/")[-1] for s in by_subject.columns]
         lines = []
-        for row in rows.itertuples():
-            values = [f"{v:.3f}" for v in by_subject.loc[row.model]]
-            interval = f"{row.low:.3f} … {row.high:.3f}" if row.low == row.low else "one subject"
-            lines.append([row.model, row.role, *values, f"{row.mean:.3f}", interval])
+        for model, role, mean, low, high in rows[["model", "role", "mean", "low", "high"]].to_numpy(object):
+            values = [f"{v:.3f}" for v in by_subject.loc[model]]
+            interval = f"{low:.3f} … {high:.3f}" if low == low else "one subject"
+            lines.append([model, role, *values, f"{mean:.3f}", interval])
         ahead = f" · {horizon:g} s ahead" if horizon == horizon else ""
         title = f"{target}{ahead}: {metric} (chance {rows['chance'].iloc[0]:.3f})"
         _print_table(title, ["predictor", "role", *subjects, "mean", "95 % CI over subjects"], lines)

@@ -14,6 +14,7 @@ from neurodata import names
 from neurodata.checks import is_safe_part
 from neurodata.store.documents import check_root, read_documents
 from neurodata.store.manifest import CONTENT_DIGEST, MANIFEST
+from neurodata.store.read import open_recording
 
 INDEX_FILE = "index.parquet"
 _STAMP = "stamp"
@@ -104,6 +105,8 @@ def _read_row(store: Path, recording_id: str) -> dict[str, Any]:
     row |= {"loader": loader.get("name"), "loader_version": loader.get("version")}
     row |= {group: _member_names(documents, group) for group in names.GROUPS}
     row |= _first_signal(documents) | {"content_sha256": root[MANIFEST].get(CONTENT_DIGEST)}
+    # Late starts, gaps and explicit times: the recording itself knows when it ends.
+    row["duration_seconds"] = open_recording(folder).duration_seconds or None
     return {key: _plain_value(key, value) for key, value in row.items()}
 
 
@@ -119,7 +122,7 @@ def _member_names(documents: Mapping[str, Any], group: str) -> str:
 
 
 def _first_signal(documents: Mapping[str, Any]) -> dict[str, Any]:
-    """Channels, rate and duration of the first neural signal (of the first signal where none is neural)."""
+    """Channels and rate of the first neural signal (of the first signal where none is neural)."""
     signals = [
         document
         for path, document in documents.items()
@@ -127,11 +130,7 @@ def _first_signal(documents: Mapping[str, Any]) -> dict[str, Any]:
     ]
     signals.sort(key=lambda document: document["attributes"].get(names.ROLE) != "neural")
     if not signals:
-        return {"n_channels": None, "sampling_rate_hz": None, "duration_seconds": None}
+        return {"n_channels": None, "sampling_rate_hz": None}
     shape, rate = signals[0]["shape"], signals[0]["attributes"].get(names.SAMPLING_RATE)
     regular = isinstance(rate, (int, float)) and rate > 0
-    return {
-        "n_channels": shape[-1],
-        "sampling_rate_hz": rate if regular else None,
-        "duration_seconds": shape[0] / rate if regular else None,
-    }
+    return {"n_channels": shape[-1], "sampling_rate_hz": rate if regular else None}

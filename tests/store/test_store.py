@@ -35,7 +35,7 @@ def test_the_table_has_a_row_per_recording(store):
     row = table.set_index("recording_id").loc["made_up/first"]
     assert row["subject"] == "made_up/w1"
     assert (row["n_channels"], row["sampling_rate_hz"]) == (5, 3137 / 1080)
-    assert row["duration_seconds"] == pytest.approx(300 * 1080 / 3137)
+    assert row["duration_seconds"] == pytest.approx(1.5 + 300 * 1080 / 3137)  # it starts at 1.5 s
     assert (row["loader"], row["loader_version"]) == ("made_up", 1)
     assert set(row["signals"].split()) == {"calcium", "eeg", "gaps", "wheel", "frames", "none"}
     assert pd.isna(table.set_index("recording_id").loc["mice/night", "loader"])
