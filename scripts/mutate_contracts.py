@@ -257,6 +257,11 @@ MUTATIONS = (
         'problems += [f"{where}: {what}" for what in _missing_baselines(part, same_fold)]', "pass",
         ("tests/report/test_scores.py",),
     ),
+    Mutation(
+        "neurons never met in training are shown", "models/network.py",
+        "visible = inputs.visible & self.knows(batch)[:, None]", "visible = inputs.visible",
+        ("tests/models/test_met.py::test_neurons_never_met_change_nothing",),
+    ),
 )  # fmt: skip
 
 
