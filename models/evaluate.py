@@ -17,6 +17,7 @@ from neurodata.store.manifest import json_digest
 from neurodata.store.store import Store
 from neurodata.windows import spec as spec_kinds
 from neurodata.windows.prepare import prepare
+from neurodata.windows.scaling import fit_per_channel
 from neurodata.windows.select import make_windows
 from neurodata.windows.splits import Stretch
 
@@ -82,8 +83,7 @@ def _statistics(manifest: dict[str, Any], values: np.ndarray[Any, Any], channel_
         return np.asarray(kept["mean"])[channel_ids], np.asarray(kept["std"])[channel_ids]
     if scaling == "none":
         return np.zeros(len(channel_ids)), np.ones(len(channel_ids))
-    mean, std = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
-    return np.nan_to_num(mean), np.where(np.nan_to_num(std) > 0, std, 1.0)
+    return fit_per_channel(values, "the recording itself")
 
 
 def _evaluate_one(task: Task, manifest: dict[str, Any], store: Store, recording_id: str) -> list[Predictions]:

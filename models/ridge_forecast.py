@@ -12,9 +12,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from .baselines import ALPHA_GRID, Table, shared_ids
-
-PAST_SECONDS = (1 / 3, 2 / 3, 1.0, 2.0, 3.0, 4.0, 6.0, 10.0, 15.0)
-"""How far back the regression looks; each earlier value enters as its difference from the present one."""
+from .layers.past import PAST_SECONDS
 
 
 @dataclass(frozen=True)

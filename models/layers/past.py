@@ -9,7 +9,8 @@ from neurodata.windows.spec import DataSpec
 
 from .lagged import group_share
 
-_PAST_SECONDS = (1 / 3, 2 / 3, 1.0, 2.0, 3.0, 4.0, 6.0, 10.0, 15.0)
+PAST_SECONDS = (1 / 3, 2 / 3, 1.0, 2.0, 3.0, 4.0, 6.0, 10.0, 15.0)
+"""How far back linear forecasts look; each earlier value enters as its difference from the present one."""
 
 
 class LinearPast(nn.Module):
@@ -35,7 +36,7 @@ class LinearPast(nn.Module):
 
     def __init__(self, spec: DataSpec, n_steps: int, rank: int = 16, dropout: float = 0.2) -> None:
         super().__init__()
-        self.lags = sorted({max(1, round(seconds * spec.rate_hz)) for seconds in _PAST_SECONDS})
+        self.lags = sorted({max(1, round(seconds * spec.rate_hz)) for seconds in PAST_SECONDS})
         self.register_buffer("group_ids", torch.tensor(spec.group_ids), persistent=False)
         n_groups, n_inputs = max(spec.group_ids) + 1, 1 + len(self.lags)
         self.own = nn.Linear(n_inputs, n_steps)

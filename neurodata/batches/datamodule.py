@@ -17,7 +17,7 @@ from neurodata.checks import check_option
 from neurodata.errors import NeurodataError
 from neurodata.store.store import Store, open_store
 from neurodata.windows.prepare import NAMED, Prepared, make_spec, prepare
-from neurodata.windows.scaling import Scaling, fit_scaling
+from neurodata.windows.scaling import Scaling, fit_per_channel, fit_scaling
 from neurodata.windows.select import make_windows
 from neurodata.windows.spec import DataSpec
 from neurodata.windows.splits import Split, SplitRule, check_leakage
@@ -156,9 +156,7 @@ class RecordingDataModule(lightning.LightningDataModule):
         own = [(part, s) for part, s in everywhere if s.recording_id == prepared.recording_id]
         trained = [s for part, s in own if part == names.TRAIN]
         values = np.concatenate([prepared.values[prepared.samples(s)] for s in trained or [s for _, s in own]])
-        n_channels = prepared.channel_ids.size
-        scaling = fit_scaling([(values, np.arange(1, n_channels + 1))], n_channels + 1, prepared.recording_id)
-        return scaling.mean[1:], scaling.std[1:]
+        return fit_per_channel(values, prepared.recording_id)
 
     def dataset(self, part: str, stride_seconds: float | None = None) -> WindowDataset:
         """Return the windows of a part; ``stride_seconds=None`` is one window per sample."""

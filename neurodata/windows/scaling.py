@@ -72,3 +72,18 @@ def fit_scaling(
     std[std <= _FLOOR * max(std.max(), np.finfo(float).tiny)] = 1.0
     mean[0], std[0] = (pooled, spread or 1.0) if count[0] == 0 else (mean[0], std[0])
     return Scaling(mean, std, fitted_on)
+
+
+def fit_per_channel(values: NDArray[np.floating], fitted_on: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return each channel's own mean and standard deviation, both ``(channel,)``; raises as `fit_scaling` does.
+
+    Parameters
+    ----------
+    values
+        ``(time, channel)`` with NaN where missing.
+    fitted_on
+        Which data these are, in words.
+    """
+    n_channels = values.shape[1]
+    scaling = fit_scaling([(values, np.arange(1, n_channels + 1))], n_channels + 1, fitted_on)
+    return scaling.mean[1:], scaling.std[1:]
