@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Union, get_args, get_origin
 
 from neurodata.checks import check_exists, check_option
-from neurodata.errors import NeurodataError
+from neurodata.errors import NeurodataError, UsageError
 from neurodata.recording.recording import Recording
 
 
-class OptionError(NeurodataError):
+class OptionError(UsageError):
     """A loader was given an option that it does not have, or a value of another type."""
 
 

@@ -159,7 +159,10 @@ def read_settings(fields: dict[str, Any], changes: list[str]) -> RunSettings:
 
 def _set(fields: dict[str, Any], path: list[str], value: Any) -> None:
     for key in path[:-1]:
-        fields[key] = dict(fields.get(key) or {})
+        inner = fields.get(key) or {}
+        if not isinstance(inner, dict):
+            raise NeurodataError(f"{'.'.join(path)}: {key!r} is {inner!r} and holds no keys")
+        fields[key] = dict(inner)
         fields = fields[key]
     fields[path[-1]] = value
 

@@ -6,7 +6,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +99,6 @@ class Fitted:
 
     task: Task
     curve: pd.DataFrame
-    callbacks: Sequence[Callback] = field(default_factory=tuple)
 
 
 def fit(
@@ -179,7 +178,7 @@ def fit(
             default_root_dir=folder,
         )
         trainer.fit(task, training, validation, ckpt_path=state, weights_only=True if state else None)
-    return Fitted(task.eval(), pd.DataFrame(curve.rows, columns=["step", "split", "value"]), tuple(callbacks))
+    return Fitted(task.eval(), pd.DataFrame(curve.rows, columns=["step", "split", "value"]))
 
 
 def predict(task: Task, loader: DataLoader[Any]) -> list[Any]:

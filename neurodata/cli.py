@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from neurodata.errors import NeurodataError
+from neurodata.errors import NeurodataError, UsageError
 
 if TYPE_CHECKING:
     from neurodata.report.scores import Scores
@@ -51,7 +51,7 @@ def main() -> None:
         known = isinstance(error, NeurodataError)
         message = str(error) if known else f"{type(error).__name__}: {error} (unexpected; --debug shows where)"
         err.print(Text(f"error: {_plain(message)}"), soft_wrap=True)
-        sys.exit(2 if type(error).__name__ == "OptionError" else 1)
+        sys.exit(2 if isinstance(error, UsageError) else 1)
 
 
 def _plain(text: object) -> str:

@@ -9,6 +9,10 @@ class NeurodataError(Exception):
     """Data or a run is wrong; the command line prints the message and exits with 1."""
 
 
+class UsageError(NeurodataError):
+    """What was typed cannot be meant; the command line exits with 2."""
+
+
 class SchemaError(NeurodataError):
     """A recording breaks the schema; lists every breach at once.
 

@@ -172,3 +172,5 @@ def test_settings_changes_reach_their_place() -> None:
     assert (settings.recipe.decode.steps, settings.recipe.network) == (7, "gru")
     with pytest.raises(NeurodataError, match=r"expected key=value, got 'recipe\.seed'"):
         read_settings(fields, ["recipe.seed"])
+    with pytest.raises(NeurodataError, match=r"name\.seed: 'name' is 'a' and holds no keys"):
+        read_settings(fields, ["name.seed=1"])
