@@ -11,21 +11,18 @@ from numpy.typing import NDArray
 
 from neurodata import names
 from neurodata.batches.datamodule import RecordingDataModule
-from neurodata.errors import NeurodataError
+from neurodata.errors import LeakageError, NeurodataError
 from neurodata.predictions import BASELINE, MODEL, Predictions
 from neurodata.predictions import CLASS as CLASS_KIND
 from neurodata.predictions import CONTINUOUS as CONTINUOUS_KIND
 from neurodata.windows.spec import CLASS
-from neurodata.windows.splits import check_unseen
+from neurodata.windows.splits import Split, check_unseen
 
 from .baselines import Table, class_baselines, ridge_decoder
 from .checkpoints import make_task, read_config, transfer
 from .fold import Fold, FoldResult, fit_stage, make_info, make_table, new_network, part_tables, save_checkpoint
 from .task import Task
-from .train import decode
-
-WINDOWS_PER_SAMPLE = 6
-"""Overlapping windows that a sample's prediction is averaged over."""
+from .train import WINDOWS_PER_SAMPLE, decode
 
 
 def run_decoding(fold: Fold, result: FoldResult) -> None:
@@ -46,6 +43,26 @@ def run_decoding(fold: Fold, result: FoldResult) -> None:
         result.predictions += list(_decoding_baselines(fold, data, truth, first.samples, result))
 
 
+def check_pretrained(manifest: Mapping[str, Any], split: Split, what: str) -> None:
+    """Raise unless a checkpoint's own manifest shows that it was trained without what the split scores on.
+
+    Where animals or recordings are kept apart, it may have seen none of the test part's; where time is, both sides are
+    of the same recordings, and it must have been trained on the training stretches of this very split.
+
+    Raises
+    ------
+    LeakageError
+        Names what was seen, or the two splits.
+    """
+    if split.by in ("subject", "recording"):
+        subjects = split.subjects if split.by == "subject" else {}
+        check_unseen(list(manifest["trained_on"]), split.recordings(names.TEST), subjects, what)
+    elif manifest["split_sha256"] != split.digest:
+        raise LeakageError(
+            f"{what} was trained on split {manifest['split_sha256']}, this is split {split.digest}; pretrain on this one"
+        )
+
+
 def _train_decoder(fold: Fold, result: FoldResult, data: RecordingDataModule, seed: int, *, pretrained: bool) -> Task:
     recipe = fold.recipe
     network = new_network(fold, data)
@@ -56,8 +73,7 @@ def _train_decoder(fold: Fold, result: FoldResult, data: RecordingDataModule, se
         )
         learner = fit_stage(fold, result, learner, plain, recipe.pretrain, seed, recipe.network, "pretrain")
         folder = save_checkpoint(fold, result, learner, plain, f"pretrained-{seed}", seed)
-        seen = list(read_config(folder)["manifest"]["trained_on"])
-        check_unseen(seen, data.split.recordings(names.TEST), data.split.subjects, f"checkpoint {folder.name!r}")
+        check_pretrained(read_config(folder)["manifest"], data.split, f"checkpoint {folder.name!r}")
         network = new_network(fold, data)
         transfer(learner.network, network)
     options: dict[str, Any] = dict(recipe.decode.options) | {"learning_rate": recipe.decode.learning_rate}

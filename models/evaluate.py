@@ -24,7 +24,7 @@ from neurodata.windows.splits import Stretch
 from .checkpoints import from_pretrained, read_config
 from .task import Task
 from .tasks.decode import Decode
-from .train import decode
+from .train import WINDOWS_PER_SAMPLE, decode
 
 
 def evaluate_checkpoint(checkpoint: str | Path, store: Store, *, allow_seen: bool = False) -> list[Predictions]:
@@ -94,7 +94,7 @@ def _evaluate_one(task: Task, manifest: dict[str, Any], store: Store, recording_
     statistics: Statistics = {
         recording_id: _statistics(manifest, prepared.values.astype(np.float64), prepared.channel_ids)
     }
-    windows = make_windows([stretch], spec.rate_hz, spec.window_seconds, spec.window_seconds / 2)
+    windows = make_windows([stretch], spec.rate_hz, spec.window_seconds, spec.window_seconds / WINDOWS_PER_SAMPLE)
     dataset = WindowDataset(store.path, windows, spec, statistics)
     found = decode(task, DataLoader(dataset, batch_size=32, collate_fn=collate))[0]
     known = found.truth >= 0

@@ -88,13 +88,12 @@ def new_network(fold: Fold, datamodule: RecordingDataModule) -> Network:
     return make_network(fold.recipe.network, datamodule.spec, fold.recipe.network_options)
 
 
-def fit_stage(fold: Fold, result: FoldResult, task: Task, datamodule: RecordingDataModule, stage: Stage, seed: int, model: str, phase: str, *, validate: bool = False) -> Task:  # fmt: skip
+def fit_stage(fold: Fold, result: FoldResult, task: Task, datamodule: RecordingDataModule, stage: Stage, seed: int, model: str, phase: str) -> Task:  # fmt: skip
     fitted = fit(
         task,
         datamodule.train_dataloader(),
         steps=stage.steps,
         seed=seed,
-        validation=datamodule.val_dataloader() if validate else None,
         precision=fold.recipe.precision,
         compile_network=fold.recipe.compile_network,
         folder=fold.folder / "resume" / f"{fold.name}-{phase}-{model}-{seed}" if fold.resumable else None,

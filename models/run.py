@@ -9,6 +9,7 @@ import platform
 import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -130,9 +131,14 @@ def train_run(
     if folder.exists() and not resume:
         raise NeurodataError(f"run {str(folder)!r} is there already; choose another name, delete it, or --resume")
     folder.mkdir(parents=True, exist_ok=True)
-    final = join_validation(split) if split.by in ("subject", "recording") else split
-    fold = Fold("split", store.path, split, final, recipe, folder, resumable=True)
-    write_run(folder, store, [fold], [run_fold(fold)], command=command, title=folder.name)
+    fold = Fold("split", store.path, split, join_validation(split), recipe, folder, resumable=True)
+    try:
+        result = run_fold(fold)
+    except NeurodataError:
+        with suppress(OSError):  # settings that cannot work leave no folder; a run that began keeps its states
+            folder.rmdir()
+        raise
+    write_run(folder, store, [fold], [result], command=command, title=folder.name)
     shutil.rmtree(folder / "resume", ignore_errors=True)
     return folder
 
@@ -185,6 +191,7 @@ def write_run(folder: Path, store: Store, folds: Sequence[Fold], results: Sequen
     if curves:
         pd.concat(curves, ignore_index=True).to_csv(folder / "curves.csv", index=False)
     used = sorted({r for fold in folds for part in fold.final.parts for r in fold.final.recordings(part)})
+    contents = folds[0].final.contents
     recipe = folds[0].recipe
     _write_heatmap(folder / "heatmap.npz", store[used[0]], recipe)
     provenance = {
@@ -194,7 +201,7 @@ def write_run(folder: Path, store: Store, folds: Sequence[Fold], results: Sequen
         "seed": recipe.seed,
         "split_hash": {fold.name: fold.final.digest for fold in folds},
         "store": store.path.name,
-        "recordings": [_describe(store, recording_id, recipe.inputs) for recording_id in used],
+        "recordings": [_describe(store[recording_id], recipe.inputs, contents[recording_id]) for recording_id in used],
         "checkpoints": [entry for result in results for entry in result.checkpoints],
         "chosen_on_validation": {key: value for result in results for key, value in result.chosen.items()},
         "recipe": recipe.model_dump(mode="json"),
@@ -220,14 +227,12 @@ def _notes(recipe: Recipe) -> list[str]:
     return notes
 
 
-def _describe(store: Store, recording_id: str, signal: str) -> dict[str, Any]:
-    recording = store[recording_id]
+def _describe(recording: Recording, signal: str, content_sha256: str) -> dict[str, Any]:
     found = recording.signals[signal]
-    row = store.table.set_index("recording_id").loc[recording_id]
     rate = found.attrs.get(names.SAMPLING_RATE)
     samples, duration = found.sizes[names.TIME], recording.duration_seconds
     return {
-        "recording_id": recording_id,
+        "recording_id": recording.recording_id,
         "subject": recording.subject_key,
         "species": recording.metadata["subject"]["species"],
         "n_channels": int(found.sizes[names.CHANNEL]),
@@ -236,7 +241,7 @@ def _describe(store: Store, recording_id: str, signal: str) -> dict[str, Any]:
         "duration_seconds": float(duration),
         "licence": recording.metadata.get("licence", "unknown"),
         "citation": recording.metadata.get("citation", "unknown"),
-        "content_sha256": row["content_sha256"],
+        "content_sha256": content_sha256,
     }
 
 

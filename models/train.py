@@ -22,6 +22,9 @@ from neurodata.batches.dataset import WindowDataset
 
 from .task import Task
 
+WINDOWS_PER_SAMPLE = 6
+"""Overlapping windows that a sample's decoded value is averaged over."""
+
 CURVE_COLUMNS = ("model", "fold", "phase", "step", "split", "value")
 
 

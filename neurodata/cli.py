@@ -367,13 +367,14 @@ def demo(
         raise typer.BadParameter("give both a loader and its raw files, or neither for simulated worms")
     if raw is not None:
         check_exists("raw files", raw)
+    simulated = raw is None
     command = " ".join(["neurodata demo", *([loader, str(raw)] if loader else []), f"--seed {seed}"])
     if raw is None:
         loader, raw = "kato_brain_2015", output / "raw"
         simulate("calcium", raw, recordings=5, seed=seed, seconds=480.0, connectome=None)
     convert(loader, raw, output / "store", workers=1, overwrite=True)
     store = open_store(output / "store")
-    recipe = demo_recipe(quick=raw == output / "raw", seed=seed)
+    recipe = demo_recipe(quick=simulated, seed=seed)
     n_folds = store.table["subject"].nunique()
     with _progress("leave one animal out") as show:
         done: list[str] = []
@@ -383,7 +384,7 @@ def demo(
             show(len(done), n_folds, name)
 
         show(0, n_folds, "")
-        title = f"{'Simulated worms' if recipe == demo_recipe(quick=True, seed=seed) else loader}: leave one animal out"
+        title = f"{'Simulated worms' if simulated else loader}: leave one animal out"
         folder = leave_one_subject_out(store, recipe, output / "run", command=command, title=title, workers=workers, progress=finished)  # fmt: skip
     _score_run(folder, as_json=False)
     out.print(Text(f"report: {write_report(folder)}"), soft_wrap=True)

@@ -266,4 +266,4 @@ def test_train_evaluate_report(store: Path, tmp_path: Path) -> None:
         if row["model"] == "transformer" and row["metric"] == "balanced_accuracy"
     ]
     [same] = [row for row in scores["scores"] if row["model"] == "transformer" and row["metric"] == "balanced_accuracy"]
-    assert row["value"] == pytest.approx(same["value"], abs=0.02)
+    assert row["value"] == pytest.approx(same["value"], abs=1e-9)

@@ -9,13 +9,15 @@ import pandas as pd
 import pytest
 
 import neurodata as nd
-from neurodata.errors import NeurodataError
+from neurodata.errors import LeakageError, NeurodataError
 from neurodata.models.baselines import Table, class_baselines, make_features, shared_ids
+from neurodata.models.decoding import check_pretrained
 from neurodata.models.recipe import Recipe, Stage, read_settings
 from neurodata.models.ridge_forecast import make_past, ridge_forecast
-from neurodata.models.run import join_validation, leave_one_subject_out
+from neurodata.models.run import join_validation, leave_one_subject_out, train_run
 from neurodata.report.run_folder import read_run
 from neurodata.report.scores import make_scores
+from neurodata.windows.splits import Split, Stretch
 
 TINY = {"n_layers": 1, "token_width": 16, "width": 32, "pooled_width": 32}
 
@@ -158,8 +160,6 @@ class TestRidgeForecast:
 def test_join_validation_keeps_the_test_part() -> None:
     rule = nd.split_by("subject", validation=["b"], test=["c"])
     assert rule.chosen == {"validation": ("b",), "test": ("c",)}
-    from neurodata.windows.splits import Split, Stretch
-
     parts = {name: (Stretch(f"d/{name}", 0, 10),) for name in ("train", "validation", "test")}
     joined = join_validation(Split(parts, "subject"))
     assert [s.recording_id for s in joined.parts["train"]] == ["d/train", "d/validation"]
@@ -174,3 +174,34 @@ def test_settings_changes_reach_their_place() -> None:
         read_settings(fields, ["recipe.seed"])
     with pytest.raises(NeurodataError, match=r"name\.seed: 'name' is 'a' and holds no keys"):
         read_settings(fields, ["name.seed=1"])
+
+
+def test_blocks_of_time_can_be_trained_on_and_scored(tmp_path: Path) -> None:
+    store, short = make_store(tmp_path, seconds=150.0), Stage(steps=2, batch_size=4)
+    recipe = Recipe(window_seconds=12.0, network_options=TINY, pretrain=short, decode=short, forecast=short)
+    rule = nd.split_by("time", validation=0.2, test=0.3, guard_seconds=12.0)
+    run = read_run(train_run(store, rule, recipe, tmp_path / "run", command="test"))
+    assert {part.info["kind"] for part in run.predictions} == {"class", "forecast"}
+    assert len({part.info["evaluated_on"][0] for part in run.predictions}) == 3
+    begin = min(part.table["time"].min() for part in run.predictions)
+    assert begin > 0.5 * (150 - 24) + 2 * 12
+
+
+def test_a_checkpoint_of_another_split_is_refused() -> None:
+    stretches = {"train": (Stretch("d/a", 0, 10),), "test": (Stretch("d/a", 20, 30),)}
+    by_time = Split(stretches, "time")
+    check_pretrained({"trained_on": {"d/a": "x"}, "split_sha256": by_time.digest}, by_time, "it")
+    with pytest.raises(LeakageError, match="it was trained on split other, this is split"):
+        check_pretrained({"trained_on": {"d/a": "x"}, "split_sha256": "other"}, by_time, "it")
+    apart = Split(
+        {"train": (Stretch("d/a", 0, 10),), "test": (Stretch("d/b", 0, 10),)}, "subject", {"d/b": "d/x", "d/c": "d/x"}
+    )
+    with pytest.raises(LeakageError, match="was trained on d/x"):
+        check_pretrained({"trained_on": {"d/c": "x"}, "split_sha256": apart.digest}, apart, "it")
+
+
+def test_settings_that_cannot_work_leave_no_folder(tmp_path: Path) -> None:
+    store, rule = make_store(tmp_path, seconds=60.0), nd.split_by("subject", validation=["worm1"], test=["worm2"])
+    with pytest.raises(NeurodataError, match="no network 'transfromer'; did you mean 'transformer'"):
+        train_run(store, rule, Recipe(network="transfromer"), tmp_path / "run", command="test")
+    assert not (tmp_path / "run").exists()
