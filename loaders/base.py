@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
-import inspect
-import types
-import typing
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Union, get_args, get_origin
+from typing import Any, ClassVar
 
 from neurodata.checks import check_exists, check_option
-from neurodata.errors import NeurodataError, UsageError
+from neurodata.errors import NeurodataError
 from neurodata.recording.recording import Recording
 
 
-class OptionError(UsageError):
-    """A loader was given an option that it does not have, or a value of another type."""
-
-
 @dataclass(frozen=True)
+class Claim:
+    """One recording that a loader recognised.
+
+    Parameters
+    ----------
+    path
+        The file or folder that was recognised.
+    files
+        Every file it is read from.
+    part
+        Which recording it is, where the path holds several; empty where it holds one.
+    """
+
+    path: Path
+    files: tuple[Path, ...]
+    part: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class RecordingFacts:
     """What is known about one published recording.
 
@@ -30,21 +41,26 @@ class RecordingFacts:
     ----------
     subject
         The subject's id.
-    n_channels, n_named
-        Channels of the main signal, and how many of them carry a label.
-    n_samples, rate_hz, duration_seconds
-        Samples of the main signal, their rate in Hz (None where it is unknown) and the length of the recording.
+    duration_seconds
+        Length of the recording; 0 where the rate is unknown.
+    n_channels, n_named, n_samples, rate_hz
+        Channels of the main signal, how many of them carry a label, its samples and their rate in Hz (None where it is
+        unknown or the samples are irregular). All zero or None where there is no signal.
+    n_units, n_spikes
+        Sorted units, and spikes of all of them.
     """
 
     subject: str
-    n_channels: int
-    n_named: int
-    n_samples: int
-    rate_hz: float | None
     duration_seconds: float
+    n_channels: int = 0
+    n_named: int = 0
+    n_samples: int = 0
+    rate_hz: float | None = None
+    n_units: int = 0
+    n_spikes: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Facts:
     """What a test can check against the published files (or against made-up ones with known answers).
 
@@ -54,18 +70,24 @@ class Facts:
         Where the published files lie below the folder of test data.
     species
         Latin binomial.
+    modality
+        As in the metadata.
     signal
-        The main signal, which the facts of each recording are about.
+        The main signal, which the facts of each recording are about; None where there are spikes only.
     recordings
         Recording (without the dataset's name) → its facts.
+    targets
+        Intervals, signals and events that can be decoded.
     interval_labels
         Interval table → every label that occurs in it.
     """
 
     data_folder: str
     species: str
-    signal: str
+    modality: str
+    signal: str | None
     recordings: Mapping[str, RecordingFacts]
+    targets: tuple[str, ...] = ()
     interval_labels: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
@@ -92,6 +114,10 @@ class Loader(ABC):
     version: ClassVar[int]
     """Raised with every change that makes other Recordings of the same raw files."""
     facts: ClassVar[Facts]
+    """Of a published data set; a format has none."""
+    specificity: ClassVar[int] = 10
+    """Who has a file that several loaders know: data sets 10, folder layouts 5, formats with a signature of their own 3,
+    general containers (tables, ``.mat``, ``.npz``) 1."""
 
     def __init__(self, raw: str | Path, **options: str | int | float | bool | None) -> None:
         self.raw = Path(raw)
@@ -107,6 +133,19 @@ class Loader(ABC):
     def used(self) -> dict[str, Any]:
         """Name, version and options, as a recording's metadata keeps them."""
         return {"name": self.name, "version": self.version, "options": dict(self.options)}
+
+    @classmethod
+    def claim(cls, path: Path) -> list[Claim]:
+        """Look inside a file or folder and return the recordings that it is; none where it is not of this loader.
+
+        What is here decides, not what it is called. Whoever claims a folder claims all that is in it.
+
+        Raises
+        ------
+        RawFileError
+            If it is of this loader, but cannot be read; says why.
+        """
+        return []
 
     @abstractmethod
     def sessions(self) -> list[str]:
@@ -142,65 +181,3 @@ def describe_sources(paths: Sequence[Path]) -> list[dict[str, Any]]:
             raise NeurodataError(f"{path}: a raw file is missing or cannot be read ({error.strerror})") from error
         described.append({"name": path.name, "n_bytes": path.stat().st_size, "sha256": digest})
     return described
-
-
-def list_options(loader_class: type[Loader]) -> dict[str, inspect.Parameter]:
-    """Return a loader's options by name, their annotations as types."""
-    signature = inspect.signature(loader_class.__init__)
-    hints = typing.get_type_hints(loader_class.__init__)
-    return {
-        name: parameter.replace(annotation=hints.get(name, str))
-        for name, parameter in signature.parameters.items()
-        if name not in ("self", "raw") and parameter.kind is not inspect.Parameter.VAR_KEYWORD
-    }
-
-
-def parse_options(loader_class: type[Loader], settings: Sequence[str]) -> dict[str, Any]:
-    """Return a loader's options from ``key=value`` settings, each with the type that its signature states.
-
-    Raises
-    ------
-    OptionError
-        If a setting has no ``=``, a key is unknown (lists all options and names the closest) or comes twice, or a
-        value is not of the option's type.
-    """
-    known = list_options(loader_class)
-    shown = ", ".join(f"{name}={parameter.default}" for name, parameter in known.items()) or "none"
-    options: dict[str, Any] = {}
-    for setting in settings:
-        key, equals, value = setting.partition("=")
-        key = key.strip()
-        if not equals:
-            raise OptionError(f"option {setting!r} is not key=value. Options and their defaults: {shown}")
-        if key not in known:
-            close = difflib.get_close_matches(key, known, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise OptionError(
-                f"{loader_class.__name__} has no option {key!r}{hint} Options and their defaults: {shown}"
-            )
-        if key in options:
-            raise OptionError(f"option {key!r} is given twice; give it once")
-        options[key] = _parse_value(key, value.strip(), known[key].annotation)
-    return options
-
-
-def _parse_value(key: str, value: str, kind: Any) -> Any:
-    if get_origin(kind) is Literal:
-        choices = {str(choice): choice for choice in get_args(kind)}
-        if value not in choices:
-            raise OptionError(f"option {key!r} is one of {', '.join(choices)}, got {value!r}")
-        return choices[value]
-    if get_origin(kind) in (Union, types.UnionType):
-        kinds = [part for part in get_args(kind) if part is not type(None)]
-        if value.lower() == "none" and len(kinds) < len(get_args(kind)):
-            return None
-        return _parse_value(key, value, kinds[0])
-    if kind is bool:
-        if value.lower() not in ("true", "false"):
-            raise OptionError(f"option {key!r} is true or false, got {value!r}")
-        return value.lower() == "true"
-    try:
-        return kind(value)
-    except ValueError as error:
-        words = {int: "a whole number", float: "a number"}
-        raise OptionError(f"option {key!r} is {words.get(kind, kind)}, got {value!r}") from error

@@ -107,7 +107,7 @@ def list_command(
 
 @app.command()
 def convert(
-    loader: Annotated[str, typer.Argument(help="A name from 'neurodata list loaders'.")],
+    loader: Annotated[str, typer.Argument(help="A name from 'neurodata list loaders' or 'formats', or auto.")],
     raw: Annotated[Path, typer.Argument(help="The raw file or folder.")],
     store: Annotated[Path, typer.Argument(help="The store; made where it is missing.")],
     option: Annotated[
@@ -129,7 +129,7 @@ def convert(
             workers=workers,
             progress=lambda done, total, outcome: show(done, total, outcome.recording_id),
         )
-    _print_table(str(store), ("recording", "outcome"), [(o.recording_id, o.status) for o in outcomes])
+    _print_table(str(store), ("recording", "outcome", ""), [(o.recording_id, o.status, o.message) for o in outcomes])
 
 
 def _recording_folders(path: Path) -> list[Path]:

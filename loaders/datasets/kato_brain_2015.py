@@ -18,7 +18,7 @@ from neurodata.identity.celegans import clean_label, clean_labels
 from neurodata.recording.recording import Recording
 from neurodata.recording.timed import clock_of, make_intervals, make_signal, run_lengths
 
-from ..base import Facts, Loader, RecordingFacts, describe_sources
+from ..base import Claim, Facts, Loader, RecordingFacts, describe_sources
 from ..restricted import read_array
 
 STATES = ("dt", "fwd", "nostate", "rev1", "rev2", "revsus", "slow", "vt")
@@ -66,9 +66,18 @@ class KatoBrain2015(Loader):
     facts: ClassVar[Facts] = Facts(
         data_folder="celegans/kato2015-zimmer",
         species="Caenorhabditis elegans",
+        modality="calcium",
         signal="calcium",
+        targets=("intervals/state",),
         recordings={
-            f"worm{number}": RecordingFacts(f"worm{number}", channels, named, samples, samples / 1080.0, 1080.0)
+            f"worm{number}": RecordingFacts(
+                subject=f"worm{number}",
+                n_channels=channels,
+                n_named=named,
+                n_samples=samples,
+                rate_hz=samples / 1080.0,
+                duration_seconds=1080.0,
+            )
             for number, channels, named, samples in (
                 (1, 109, 38, 3137),
                 (2, 135, 44, 3134),
@@ -90,6 +99,16 @@ class KatoBrain2015(Loader):
         super().__init__(raw, duration_seconds=duration_seconds, duplicates=duplicates)
         check_positive("option 'duration_seconds'", duration_seconds)
         self.duration_seconds, self.duplicates = float(duration_seconds), duplicates
+
+    @classmethod
+    def claim(cls, path: Path) -> list[Claim]:
+        """Return the worms of a folder that holds traces, names and states."""
+        if not (path / _KNOWN).is_file() or not any(_TRACES.fullmatch(entry.name) for entry in path.iterdir()):
+            return []
+        loader = cls(path)
+        return [
+            Claim(path, tuple(loader.source_files(session)), session.partition("/")[2]) for session in loader.sessions()
+        ]
 
     def sessions(self) -> list[str]:
         """Return one id per worm that has traces or neuron names, in the order of their numbers.

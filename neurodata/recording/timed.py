@@ -16,8 +16,11 @@ from neurodata.recording.time_index import TimeIndex, clock_of, time_coordinates
 
 __all__ = [
     "Clock", "TimeIndex", "check_seconds", "clock_of", "make_events", "make_intervals", "make_signal", "make_units",
-    "run_lengths", "text_array", "time_coordinates",
+    "make_validity", "run_lengths", "text_array", "time_coordinates",
 ]  # fmt: skip
+
+VALIDITY = "validity"
+"""The interval table of the stretches in which a signal with gaps was recorded."""
 
 
 def check_seconds(signal: xr.DataArray) -> None:
@@ -169,6 +172,34 @@ def make_intervals(
 def make_units(unit_id: ArrayLike, **columns: ArrayLike) -> xr.Dataset:
     """Make the table of sorted units that spikes point into: ``unit_id`` and quality columns, dimension ``unit``."""
     return _make_table(names.UNIT, {"unit_id": text_array(unit_id), **columns}, {})
+
+
+def make_validity(signals: Mapping[str, xr.DataArray]) -> dict[str, xr.Dataset]:
+    """Return the interval table ``validity`` of signals with gaps, as ``{"validity": table}``; nothing without gaps.
+
+    Parameters
+    ----------
+    signals
+        Name → regular signal.
+
+    Returns
+    -------
+    tables
+        One interval per piece of a signal that has several: ``start``, ``stop`` in seconds and the column ``signal``.
+    """
+    start: list[float] = []
+    stop: list[float] = []
+    signal_of: list[str] = []
+    for name, signal in signals.items():
+        clock = clock_of(signal)
+        if clock is None or clock.unit != names.SECONDS or len(clock.segments()[0]) < 2:
+            continue
+        starts, firsts = clock.segments()
+        lengths = np.diff(np.append(firsts, signal.sizes[names.TIME]))
+        start += starts.tolist()
+        stop += (starts + lengths / clock.rate_hz).tolist()
+        signal_of += [name] * len(starts)
+    return {VALIDITY: make_intervals(start, stop, signal=signal_of)} if start else {}
 
 
 def run_lengths(codes: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any]]:

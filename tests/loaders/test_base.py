@@ -9,7 +9,8 @@ from typing import Literal
 import pytest
 
 from neurodata.errors import NeurodataError
-from neurodata.loaders.base import Loader, OptionError, describe_sources, parse_options
+from neurodata.loaders.base import Loader, describe_sources
+from neurodata.loaders.options import OptionError, parse_options
 
 
 class Fancy(Loader):

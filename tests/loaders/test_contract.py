@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,9 @@ import pytest
 
 from neurodata.catalogue import list_entries, read_entry
 from neurodata.errors import NeurodataError
-from neurodata.loaders.base import Facts, Loader, describe_sources, list_options
+from neurodata.loaders.base import Facts, Loader, RecordingFacts, describe_sources
+from neurodata.loaders.discover import find_recordings
+from neurodata.loaders.options import list_options
 from neurodata.recording.recording import Recording
 from neurodata.recording.validate import validate
 
@@ -23,6 +26,31 @@ def snapshot(folder: Path) -> dict[str, tuple[int, int]]:
     return {str(p.relative_to(folder)): (p.stat().st_size, p.stat().st_mtime_ns) for p in sorted(folder.rglob("*"))}
 
 
+def has_member(recording: Recording, path: str) -> bool:
+    group, _, name = path.partition("/")
+    return name in getattr(recording, group)
+
+
+def what_is_there(recording: Recording, main: str | None) -> dict[str, object]:
+    """What `RecordingFacts` states of a recording."""
+    found: dict[str, object] = {
+        "subject": recording.metadata["subject"]["id"],
+        "duration_seconds": pytest.approx(recording.duration_seconds),
+        "n_units": 0 if recording.units is None else recording.units.sizes["unit"],
+        "n_spikes": recording.events["spikes"].sizes["event"] if "spikes" in recording.events else 0,
+    }
+    if main is not None:
+        signal = recording.signals_stored[main]
+        labels = signal.coords["label"].values if "label" in signal.coords else np.array([""])
+        found |= {
+            "n_channels": signal.sizes["channel"],
+            "n_named": int((labels != "").sum()),
+            "n_samples": signal.sizes["time"],
+            "rate_hz": signal.attrs.get("sampling_rate_hz"),
+        }
+    return found
+
+
 def check_facts(recordings: dict[str, Recording], facts: Facts) -> None:
     """Compare what a loader read with what is known about it; every difference at once."""
     wrong = []
@@ -30,20 +58,16 @@ def check_facts(recordings: dict[str, Recording], facts: Facts) -> None:
         wrong.append(f"recordings are {sorted(recordings)}, expected {sorted(facts.recordings)}")
     for name, recording in recordings.items():
         expected = facts.recordings[name]
-        signal = recording.signals[facts.signal]
-        found = {
-            "subject": recording.metadata["subject"]["id"],
-            "n_channels": signal.sizes["channel"],
-            "n_named": int((signal.coords["label"].values != "").sum()),
-            "n_samples": signal.sizes["time"],
-            "rate_hz": signal.attrs.get("sampling_rate_hz"),
-            "duration_seconds": pytest.approx(recording.duration_seconds),
-        }
+        found = what_is_there(recording, facts.signal)
         wrong += [
             f"{name}: {key} is {value}, expected {getattr(expected, key)}"
             for key, value in found.items()
             if getattr(expected, key) != value
         ]
+        found_modality = recording.metadata["modality"]
+        if found_modality != facts.modality:
+            wrong.append(f"{name}: modality is {found_modality}, expected {facts.modality}")
+        wrong += [f"{name}: there is no {target}" for target in facts.targets if not has_member(recording, target)]
         if recording.metadata["subject"]["species"] != facts.species:
             wrong.append(f"{name}: species is {recording.metadata['subject']['species']}")
     for table, labels in facts.interval_labels.items():
@@ -81,9 +105,20 @@ def test_facts_of_published_files(name, real_data):
 def test_a_wrong_fact_is_noticed(made_up):
     loader_class, raw, facts = made_up
     name = next(iter(facts.recordings))
-    wrong = {**facts.recordings, name: type(facts.recordings[name])("nobody", 1, 2, 3, 4.0, 5.0)}
-    with pytest.raises(AssertionError, match=rf"{name}: subject is .*\n.*n_channels is .*, expected 1"):
-        check_facts(load_all(loader_class(raw)), Facts("", facts.species, facts.signal, wrong, facts.interval_labels))
+    wrong = RecordingFacts(subject="nobody", duration_seconds=-1.0, n_units=-2)
+    changed = dataclasses.replace(facts, recordings={**facts.recordings, name: wrong})
+    with pytest.raises(
+        AssertionError, match=rf"(?s){name}: subject is .*, expected nobody.*n_units is .*, expected -2"
+    ):
+        check_facts(load_all(loader_class(raw)), changed)
+
+
+def test_auto_finds_the_same_recordings(made_up):
+    loader_class, raw, facts = made_up
+    found, _ = find_recordings(raw, [loader_class])
+    assert {entry.claim.part for entry in found} == set(facts.recordings)
+    assert loader_class.claim(Path(__file__)) == []
+    assert loader_class.claim(Path(__file__).parent) == []
 
 
 def test_recordings_follow_the_schema_and_name_their_origin(made_up):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from neurodata.errors import NeurodataError, RawFileError
-from neurodata.loaders.base import parse_options
 from neurodata.loaders.datasets.kato_brain_2015 import STATES, KatoBrain2015
+from neurodata.loaders.options import parse_options
 from neurodata.recording.validate import validate
 
 

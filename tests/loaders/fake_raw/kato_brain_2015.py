@@ -58,4 +58,12 @@ def write_raw(folder: Path) -> Facts:
         for worm in range(2)
     }
     labels = frozenset({"fwd", "rev1", "revsus", "dt", "slow", "vt", "rev2", "nostate"})
-    return Facts("", "Caenorhabditis elegans", "calcium", recordings, {"state": labels})
+    return Facts(
+        data_folder="",
+        species="Caenorhabditis elegans",
+        modality="calcium",
+        signal="calcium",
+        recordings=recordings,
+        targets=("intervals/state",),
+        interval_labels={"state": labels},
+    )
