@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "recording": set(),
     "identity": {"recording"},
     "store": {"recording"},
+    "exports": {"recording", "identity"},
     "simulate": {"recording", "identity"},
     "windows": {"recording", "identity", "store"},
     "batches": {"recording", "store", "windows"},
@@ -43,15 +44,15 @@ MAY_IMPORT = {
     "models": {"recording", "identity", "store", "windows", "batches", "predictions"},
     # The two faces: they call everything, lazily.
     "cli": {"recording", "identity", "store", "simulate", "windows", "batches", "predictions", "metrics", "analyses",
-            "report", "loaders", "models"},
+            "report", "loaders", "models", "exports"},
     "__init__": {"recording", "identity", "store", "simulate", "windows", "batches", "predictions", "metrics",
-                 "analyses", "report", "loaders", "models", "cli"},
+                 "analyses", "report", "loaders", "models", "exports", "cli"},
 }  # fmt: skip
 
 NO_BASE = {"metrics"}
 """Metrics are functions of arrays and know nothing of ours, errors included."""
 
-WITHOUT_TORCH = {*BASE, "recording", "identity", "store", "simulate", "windows", "loaders", "metrics", "predictions", "report"}  # fmt: skip
+WITHOUT_TORCH = {*BASE, "recording", "identity", "store", "simulate", "windows", "loaders", "metrics", "predictions", "report", "exports"}  # fmt: skip
 
 
 @functools.cache

@@ -1,0 +1,1 @@
+"""Recordings as the objects and files of other libraries."""
