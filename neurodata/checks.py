@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from neurodata.errors import NeurodataError
 
@@ -39,6 +41,23 @@ def check_exists(what: str, path: Path) -> None:
         raise NeurodataError(
             f"{what} {str(path)!r} does not exist; check the spelling, paths are relative to {Path.cwd().name!r}"
         )
+
+
+def import_extra(module: str, extra: str) -> Any:
+    """Return a module of an optional dependency.
+
+    Raises
+    ------
+    NeurodataError
+        If it is not installed; gives the install command.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise NeurodataError(
+            f"this needs {module.partition('.')[0]!r}, which is not installed ({error}); "
+            f'install it with: pip install "neurodata[{extra}]"'
+        ) from error
 
 
 def is_safe_part(name: str) -> bool:
