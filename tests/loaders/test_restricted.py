@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import datetime
 import io
 import os
 import pickle
 import struct
 import tracemalloc
 import zipfile
-from pathlib import Path
+from collections import OrderedDict
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
 
 from neurodata.errors import RawFileError
+from neurodata.loaders.npy_files import list_arrays, open_npy, read_npy
 from neurodata.loaders.restricted import read_array
 
 
@@ -72,6 +75,8 @@ def test_calls_are_refused_by_name(function, arguments, named, protocol, tmp_pat
 
 
 RECONSTRUCT = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\ntR".replace(b"S'b'", b"Vb")
+OBJECT = RECONSTRUCT + b"(I1\n(I1\ntcnumpy\ndtype\n(VO8\ntRI00\n]"
+"""An array of one object: the object, ``a`` (append), ``tb`` (its state) and ``.`` follow."""
 STEPS = {
     "persistent id": (b"\x80\x02Vx\nQ.", r"the step BINPERSID"),
     "persistent id as text": (b"Pabc\n.", r"the step PERSID \('abc'\)"),
@@ -79,14 +84,15 @@ STEPS = {
     "INST": (b"(ios\nsystem\n.", r"the step INST \('os system'\)"),
     "OBJ": (b"(cnumpy\nndarray\no.", r"the step OBJ"),
     "NEWOBJ": (b"\x80\x02cnumpy\nndarray\n)\x81.", r"the step NEWOBJ"),
-    "dictionary": (b"\x80\x02}.", r"the step EMPTY_DICT"),
+    "set": (b"\x80\x04\x8f.", r"the step EMPTY_SET"),
+    "dictionary where an array is due": (b"\x80\x02}.", r"no array"),
     "buffer outside the file": (b"\x80\x05\x97.", r"the step NEXT_BUFFER"),
     "dotted name": (b"\x80\x04\x8c\x05numpy\x8c\x0bndarray.dot\x93.", r"would call numpy\.ndarray\.dot"),
     "name by STACK_GLOBAL": (b"\x80\x04\x8c\x05numpy\x8c\x04load\x93.", r"would call numpy\.load"),
     "BUILD on a function": (b"cnumpy\nndarray\n(Va\nVb\ntb.", r"it changes a function"),
     "BUILD on a list": (b"](Va\nVb\ntb.", r"not plain arrays, text and numbers"),
     "call of a list": (b"](Va\ntR.", r"not plain arrays, text and numbers"),
-    "no array": (b"Vhello\n.", r"it holds str, no array"),
+    "text where an array is due": (b"Vhello\n.", r"it holds str, no array"),
     "array never filled": (RECONSTRUCT + b".", r"begun and never filled"),
     "memo number of a terabyte": (b"\x80\x02]r\xff\xff\xff\xff.", r"memo number 4294967295"),
     "text longer than the file": (b"\x80\x04\x8d\xff\xff\xff\xff\xff\xff\x00\x00abc.", r"truncated or damaged"),
@@ -112,6 +118,38 @@ STEPS = {
     "array of negative size": (
         b"\x80\x03" + RECONSTRUCT + b"(I1\n(I-1\nI-1\ntcnumpy\ndtype\n(Vi8\ntRI00\nC\x08AAAAAAAAtb.",
         r"with an odd shape",
+    ),
+    "dictionary with a list for a key": (OBJECT + b"}(lK\x01satb.", r"has the key \[\] \(list\)"),
+    "dictionary with an array for a key": (OBJECT + b"}" + RECONSTRUCT + b"K\x01satb.", r"has the key .*\(_Array\)"),
+    "dictionary with a tuple for a key": (OBJECT + b"})K\x01satb.", r"has the key \(\) \(tuple\)"),
+    "dictionary with keys chosen to collide": (
+        OBJECT + b"}\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x1fK\x01satb.",
+        r"has the key 2305843009213693951 \(int\)",
+    ),
+    "dictionary without a last value": (OBJECT + b"}(K\x01uatb.", r"last key has no value"),
+    "dictionary that holds itself": (OBJECT + b"}q\x07(Vself\nh\x07uatb.", r"nested deeper than 6"),
+    "items of a list": (OBJECT + b"](K\x01K\x02uatb.", r"no dictionary"),
+    "items of a function": (b"cnumpy\nndarray\n(K\x01K\x02u.", r"no dictionary"),
+    "BUILD on a dictionary": (b"}(Va\nVb\ntb.", r"changes the state of _Pairs"),
+    "call of a dictionary": (b"}(Va\ntR.", r"calls something that is no function"),
+    "call in a dictionary": (OBJECT + b"}(Va\ncos\nsystem\n(Vtrue\ntRuatb.", r"would call os\.system"),
+    "ordered dictionary from a list": (b"ccollections\nOrderedDict\n((ltR.", r"a dictionary from something"),
+    "date of nothing": (b"cdatetime\ndatetime\n(K\x01tR.", r"ten bytes"),
+    "path of numbers": (b"cpathlib\nPosixPath\n(K\x01tR.", r"a path from something"),
+    "bytes of a strange encoding": (b"c_codecs\nencode\n(Vab\nVzip\ntR.", r"bytes from something"),
+    "memo that was never made": (b"\x80\x02h\x05.", r"not plain arrays, text and numbers"),
+    "mark that was never made": (b"\x80\x02e.", r"not plain arrays, text and numbers"),
+    "number of a million digits": (
+        OBJECT + b"\x8b\x40\x42\x0f\x00" + b"\x7f" * 1_000_000 + b"atb.",
+        r"whole number of 7999999 bits",
+    ),
+    "one text copied a thousand times": (
+        b"c_codecs\nencode\nq\x01X\xa0\x86\x01\x00"
+        + b"a" * 100_000
+        + b"q\x02Vlatin1\nq\x03"
+        + b"h\x01h\x02h\x03\x86R" * 1000
+        + b".",
+        r"many copies of the same bytes",
     ),
     "list that holds itself": (
         RECONSTRUCT + b"(I1\n(I1\ntcnumpy\ndtype\n(VO8\ntRI00\n(lp1\ng1\natb.",
@@ -146,6 +184,115 @@ def test_arrays_text_and_numbers_survive(protocol, tmp_path):
     for expected, got in zip(elements, found):
         assert type(got) is type(expected)
         np.testing.assert_array_equal(np.asarray(got, object), np.asarray(expected, object))
+
+
+@pytest.mark.parametrize("protocol", range(2, 5))
+def test_dictionaries_survive(protocol, tmp_path):
+    settings = {
+        "fs": 30.0, "nplanes": np.int64(2), "none": None, "yes": True, 3: "number as key", np.int16(4): "and a numpy one",
+        "nested": {"block_size": [128, 128], "diameter": (12, 12), "empty": {}},
+        "mean": np.arange(6, dtype=np.float32).reshape(2, 3), "flags": np.array([True, False]), "dtype": np.dtype("<i2"),
+        "ordered": OrderedDict(a=1), "path": PurePosixPath("/data/a.tif"),
+        "date": datetime.datetime(2024, 2, 3, 4, 5, 6, 7),
+    }  # fmt: skip
+    array = np.array(settings, dtype=object)
+    (tmp_path / "ops.npy").write_bytes(header("'|O'", "()") + pickle.dumps(array, protocol=protocol))
+    found = read_npy(tmp_path / "ops.npy", objects=True)[()]
+    np.testing.assert_array_equal(found.pop("mean"), settings.pop("mean"), strict=True)
+    np.testing.assert_array_equal(found.pop("flags"), settings.pop("flags"), strict=True)
+    settings["nested"]["diameter"] = [12, 12]
+    assert found == settings | {
+        "ordered": {"a": 1},
+        "path": "/data/a.tif",
+        "dtype": "int16",
+        "date": "2024-02-03T04:05:06",
+    }
+    assert all(type(key) in (str, int) for key in found)
+    assert type(found["nplanes"]) is np.int64
+
+
+def test_shared_dictionaries_do_not_take_for_ever(tmp_path):
+    shared: dict = {str(i): "x" for i in range(100)}
+    for _ in range(4):
+        shared = {str(i): shared for i in range(1000)}
+    path = object_archive(tmp_path / "a.npz", pickled_array(shared))
+    assert len(read_array(path, "arr_0", objects=True)[0]) == 1000
+
+
+def test_bytes_shared_by_arrays_of_foreign_byte_order_are_not_copied_without_end(tmp_path):
+    content = np.zeros(20_000, ">f8").tobytes()
+    array = b"(I1\n(I20000\ntcnumpy\ndtype\n(Vf8\ntR(I3\nV>\nNNNI-1\nI-1\nI0\ntbI00\ng9\ntb"
+    pickled = RECONSTRUCT + b"(I1\n(I300\ntcnumpy\ndtype\n(VO8\ntRI00\n](" + (RECONSTRUCT + array) * 300 + b"etb."
+    pickled = b"\x80\x03B" + struct.pack("<I", len(content)) + content + b"p9\n0" + pickled
+    with pytest.raises(RawFileError, match="many copies of the same bytes"):
+        read_array(object_archive(tmp_path / "a.npz", pickled, "(300,)"), "arr_0", objects=True)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("kind", ["<f8", ">f8", "<f4", "<i2", "|b1", "<U3", "<c16"])
+def test_npy_files_are_those_that_numpy_reads(kind, order, tmp_path):
+    values = np.asarray(np.arange(12).reshape(3, 4), order=order).astype(kind)
+    for name, array in (("a", values), ("empty", values[:0]), ("single", values[0, 0])):
+        np.save(tmp_path / f"{name}.npy", array)
+        opened, read = open_npy(tmp_path / f"{name}.npy"), read_npy(tmp_path / f"{name}.npy")
+        np.testing.assert_array_equal(opened, array, strict=True)
+        np.testing.assert_array_equal(read, array)
+        assert read.dtype == array.dtype.newbyteorder("=")
+        assert not opened.flags.writeable
+    assert open_npy(tmp_path / "a.npy").flags.f_contiguous == (order == "F")
+
+
+def test_npy_headers_of_python_2_and_of_later_versions(tmp_path):
+    path = tmp_path / "a.npy"
+    path.write_bytes(header("'<f8'", "(3L, )") + np.arange(3.0).tobytes())
+    np.testing.assert_array_equal(open_npy(path), np.arange(3.0))
+    for version in ((1, 0), (2, 0), (3, 0)):
+        with path.open("wb") as stream:
+            np.lib.format.write_array(stream, np.arange(3), version)
+        np.testing.assert_array_equal(read_npy(path), np.arange(3))
+
+
+def test_npy_objects_are_read_where_they_are_admitted_only(tmp_path):
+    path = tmp_path / "a.npy"
+    np.save(path, np.array([{"a": 1}, {"a": 2}], dtype=object))
+    assert [entry["a"] for entry in read_npy(path, objects=True)] == [1, 2]
+    for read in (open_npy, read_npy):
+        with pytest.raises(
+            RawFileError, match=r"a.npy: expected plain numbers, found Python objects \(object\); refused"
+        ):
+            read(path)
+    for read in (open_npy, read_npy):
+        with pytest.raises(RawFileError, match=r"b.npy: there is no such file"):
+            read(tmp_path / "b.npy")
+
+
+def test_a_header_of_gigabytes_is_not_read(tmp_path):
+    content = b"\x93NUMPY\x02\x00\xff\xff\xff\xff" + bytes(64 << 20)
+    path = archive(tmp_path / "a.npz", content, method=zipfile.ZIP_DEFLATED)
+    tracemalloc.start()
+    try:
+        for read in (list_arrays, lambda path: read_array(path, "arr_0")):
+            with pytest.raises(RawFileError, match=r"4294967295 bytes long, at most 10000 are read"):
+                read(path)
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_archive_says_what_it_holds(tmp_path):
+    np.savez_compressed(tmp_path / "a.npz", first=np.zeros((3, 4), ">f4"), names=np.array(["ab"]), single=1)
+    with zipfile.ZipFile(tmp_path / "a.npz", "a") as extended:
+        extended.writestr("README", "more")
+    assert list_arrays(tmp_path / "a.npz") == {
+        "first": ((3, 4), np.dtype(">f4")),
+        "names": ((1,), np.dtype("<U2")),
+        "single": ((), np.dtype("<i8")),
+    }
+    with pytest.raises(RawFileError, match="there is no such file"):
+        list_arrays(tmp_path / "b.npz")
+    (tmp_path / "c.npz").write_bytes(b"PK")
+    with pytest.raises(RawFileError, match=r"c.npz: expected a whole .npz archive"):
+        list_arrays(tmp_path / "c.npz")
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
@@ -188,6 +335,21 @@ def test_headers_are_checked_against_the_bytes(case, tmp_path):
     try:
         with pytest.raises(RawFileError, match=message):
             read_array(path, "arr_0", objects=True)
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("case", PLAIN)
+def test_npy_headers_are_checked_against_the_bytes(case, tmp_path):
+    content, message = PLAIN[case]
+    path = tmp_path / "bad.npy"
+    path.write_bytes(content)
+    tracemalloc.start()
+    try:
+        for read in (open_npy, read_npy, lambda path: read_npy(path, objects=True)):
+            with pytest.raises(RawFileError, match=f"bad.npy: .*{message}"):
+                read(path)
         assert tracemalloc.get_traced_memory()[1] < 5_000_000
     finally:
         tracemalloc.stop()
