@@ -16,9 +16,6 @@ from sklearn.preprocessing import StandardScaler
 
 from neurodata.errors import NeurodataError
 
-LAGS_SECONDS = (-3.0, -2.0, -1.0, 1.0, 2.0, 3.0)
-"""Lags of the lagged baselines, in seconds, both ways."""
-
 C_GRID = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 ALPHA_GRID = (1e1, 1e2, 1e3, 1e4, 1e5)
 SLOPE_SPAN_SECONDS = 1.0
@@ -110,7 +107,13 @@ class ClassBaseline:
 
 
 def class_baselines(
-    train: Sequence[Table], validation: Sequence[Table], test: Table, rate_hz: float, n_classes: int, seed: int
+    train: Sequence[Table],
+    validation: Sequence[Table],
+    test: Table,
+    rate_hz: float,
+    n_classes: int,
+    seed: int,
+    lags_seconds: Sequence[float],
 ) -> list[ClassBaseline]:
     """Return majority, shuffled labels, logistic regression and lagged logistic regression for one test recording.
 
@@ -130,13 +133,15 @@ def class_baselines(
         Number of classes.
     seed
         Of the shuffled labels.
+    lags_seconds
+        Lags besides 0 of the lagged regression.
     """
     known = [*train, *validation]
     codes = np.concatenate([table.target[table.target >= 0] for table in known])
     share = np.bincount(codes, minlength=n_classes) / len(codes)
     found = [ClassBaseline("majority", "chance", np.tile(share, (len(test.values), 1)), {})]
     ids = shared_ids([*known, test])
-    for name, lags in (("logistic", ()), ("logistic_lagged", LAGS_SECONDS)):
+    for name, lags in (("logistic", ()), ("logistic_lagged", lags_seconds)):
         features = {table.recording_id: make_features(table, ids, rate_hz, lags) for table in (*known, test)}
         best = _choose_c(train, validation, features)
         model = _fit_logistic(known, features, best)
@@ -194,11 +199,11 @@ def _spread(model: Pipeline, rows: NDArray[np.float64], n_classes: int) -> NDArr
 
 
 def ridge_decoder(
-    train: Sequence[Table], validation: Sequence[Table], test: Table, rate_hz: float
+    train: Sequence[Table], validation: Sequence[Table], test: Table, rate_hz: float, lags_seconds: Sequence[float]
 ) -> tuple[NDArray[np.float64], float]:
     """Return a continuous target decoded by lagged ridge regression, ``(time, output)``, and the chosen alpha."""
     ids = shared_ids([*train, *validation, test])
-    features = {t.recording_id: make_features(t, ids, rate_hz, LAGS_SECONDS) for t in (*train, *validation, test)}
+    features = {t.recording_id: make_features(t, ids, rate_hz, lags_seconds) for t in (*train, *validation, test)}
 
     def stack(tables: Sequence[Table]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         kept = [np.isfinite(t.target).all(axis=1) for t in tables]

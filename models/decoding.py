@@ -36,10 +36,9 @@ def run_decoding(fold: Fold, result: FoldResult) -> None:
     for number, first in enumerate(outputs[0]):
         values = np.mean([output[number].values for output in outputs], axis=0)
         truth = make_table(data, first.recording_id)
-        shown = _predictions(
+        result.predictions += _predictions(
             fold, data, recipe.network, MODEL, first.recording_id, first.samples, values, recipe.seed, {}
         )
-        result.predictions.append(shown)
         result.predictions += list(_decoding_baselines(fold, data, truth, first.samples, result))
 
 
@@ -77,6 +76,8 @@ def _train_decoder(fold: Fold, result: FoldResult, data: RecordingDataModule, se
         network = new_network(fold, data)
         transfer(learner.network, network)
     options: dict[str, Any] = dict(recipe.decode.options) | {"learning_rate": recipe.decode.learning_rate}
+    if recipe.decode.options.get("lagged_readout", True):
+        options["lags_seconds"] = sorted({0.0, *recipe.lags_seconds})
     if data.spec.target_kind == CLASS:
         options["class_counts"] = data.target_counts().tolist()
     task = make_task("decode", network, options)
@@ -97,38 +98,39 @@ def _decoding_baselines(
             "baselines choose their settings on validation recordings; name some under split.validation"
         )
     if data.spec.target_kind == CLASS:
-        found = class_baselines(train, validation, test, recipe.rate_hz, data.spec.n_outputs, recipe.seed)
+        found = class_baselines(
+            train, validation, test, recipe.rate_hz, data.spec.n_outputs, recipe.seed, recipe.lags_seconds
+        )
         for baseline in found:
             result.chosen[f"{fold.name}/{baseline.name}"] = dict(baseline.chosen)
             values = baseline.probabilities[samples]
-            yield _predictions(fold, data, baseline.name, baseline.role, test.recording_id, samples, values, recipe.seed, baseline.chosen)  # fmt: skip
+            yield from _predictions(fold, data, baseline.name, baseline.role, test.recording_id, samples, values, recipe.seed, baseline.chosen)  # fmt: skip
         return
-    decoded, alpha = ridge_decoder(train, validation, test, recipe.rate_hz)
+    decoded, alpha = ridge_decoder(train, validation, test, recipe.rate_hz, recipe.lags_seconds)
     known = np.concatenate([np.asarray(t.target) for t in (*train, *validation)])
     mean = np.tile(np.nanmean(known, axis=0), (len(samples), 1))
-    yield _predictions(fold, data, "mean", BASELINE, test.recording_id, samples, mean, recipe.seed, {})
-    yield _predictions(fold, data, "ridge", BASELINE, test.recording_id, samples, decoded[samples], recipe.seed, {"alpha": alpha})  # fmt: skip
+    yield from _predictions(fold, data, "mean", BASELINE, test.recording_id, samples, mean, recipe.seed, {})
+    yield from _predictions(fold, data, "ridge", BASELINE, test.recording_id, samples, decoded[samples], recipe.seed, {"alpha": alpha})  # fmt: skip
 
 
-def _predictions(fold: Fold, data: RecordingDataModule, model: str, role: str, recording_id: str, samples: NDArray[np.int64], values: NDArray[np.float64], seed: int, more: Mapping[str, Any]) -> Predictions:  # fmt: skip
-    """Predictions of samples whose truth is known."""
+def _predictions(fold: Fold, data: RecordingDataModule, model: str, role: str, recording_id: str, samples: NDArray[np.int64], values: NDArray[np.float64], seed: int, more: Mapping[str, Any]) -> Iterator[Predictions]:  # fmt: skip
+    """Predictions of samples whose truth is known: one of a class, or one for each continuous output."""
     prepared = data.prepared(recording_id)
     truth = np.asarray(prepared.target)[samples]
     common = {"recording": recording_id, "subject": data.split.subjects.get(recording_id, recording_id)}
+    common |= {"time": samples / prepared.rate_hz}
     if data.spec.target_kind == CLASS:
-        table = pd.DataFrame(
-            {**common, "time": samples / prepared.rate_hz, "truth": truth, "prediction": values.argmax(1)}
-        )
+        table = pd.DataFrame({**common, "truth": truth, "prediction": values.argmax(1)})
         for code in range(values.shape[1]):
             table[f"probability_{code}"] = values[:, code]
         table = table[truth >= 0].reset_index(drop=True)
-        return Predictions(table, make_info(fold, data, model, role, CLASS_KIND, recording_id, seed, more))
-    if values.shape[1] != 1:
-        raise NeurodataError(
-            f"decoding {values.shape[1]} continuous outputs at once is not supported; choose one channel"
-        )
-    table = pd.DataFrame(
-        {**common, "time": samples / prepared.rate_hz, "truth": truth[:, 0], "prediction": values[:, 0]}
-    )
-    table = table[np.isfinite(truth[:, 0])].reset_index(drop=True)
-    return Predictions(table, make_info(fold, data, model, role, CONTINUOUS_KIND, recording_id, seed, more))
+        yield Predictions(table, make_info(fold, data, model, role, CLASS_KIND, recording_id, seed, more))
+        return
+    for output, name in enumerate(data.spec.classes):
+        table = pd.DataFrame({**common, "truth": truth[:, output], "prediction": values[:, output]})
+        table = table[np.isfinite(truth[:, output])].reset_index(drop=True)
+        if np.ptp(table["truth"]) == 0:
+            continue  # a coordinate that never moves (the height of a planar reach) cannot be scored
+        info = make_info(fold, data, model, role, CONTINUOUS_KIND, recording_id, seed, more)
+        target = info["target"] if len(data.spec.classes) == 1 else f"{info['target']}/{name}"
+        yield Predictions(table, info | {"target": target})

@@ -80,6 +80,7 @@ class Fold:
             batch_size=stage.batch_size,
             batches_per_epoch=max(1, min(stage.steps, EPOCH_STEPS)),
             scaling=scaling,
+            identity=recipe.identity,
             seed=recipe.seed,
         )
 

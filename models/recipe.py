@@ -36,7 +36,10 @@ class Recipe(_Settings):
     Parameters
     ----------
     inputs, target
-        Names of the input signal and of the decoded intervals or signal.
+        Names of the input signal (or of events, counted in the clock's bins) and of the decoded intervals, signal or
+        events.
+    identity
+        What makes channels of different recordings the same one; see `neurodata.windows.spec.DataSpec`.
     rate_hz, window_seconds
         Clock and length of windows.
     scaling
@@ -46,6 +49,8 @@ class Recipe(_Settings):
         Name in the catalogue and its keyword arguments.
     pretrain, decode, forecast
         The stages; ``forecast`` is also run for the GRU.
+    lags_seconds
+        Lags besides 0 that the lagged baselines and the decoder's linear readout see; positive ones are later samples.
     members
         Networks trained from different seeds whose probabilities are averaged.
     horizons_seconds
@@ -58,6 +63,7 @@ class Recipe(_Settings):
 
     inputs: str = "calcium"
     target: str = "state"
+    identity: Literal["label", "channel_id", "order"] = "label"
     rate_hz: Positive = 3.0
     window_seconds: Positive = 24.0
     scaling: Literal["training", "recording", "none"] = "recording"
@@ -66,6 +72,7 @@ class Recipe(_Settings):
     pretrain: Stage = Stage(steps=200)
     decode: Stage = Stage(steps=150)
     forecast: Stage = Stage(steps=250, learning_rate=3e-3)
+    lags_seconds: tuple[float, ...] = (-3.0, -2.0, -1.0, 1.0, 2.0, 3.0)
     members: Annotated[int, Field(ge=1)] = 1
     horizons_seconds: tuple[Positive, ...] = (1.0, 2.0, 5.0)
     precision: Literal["32-true", "16-mixed", "bf16-mixed", "64-true"] = "32-true"
@@ -112,6 +119,8 @@ class RunSettings(_Settings):
         The run is written to ``runs/<name>/``.
     store
         The store's folder.
+    select
+        Which recordings of the store the run is about: column of the store's table → value or values. Empty: all.
     split
         Which recordings are trained, chosen and scored on.
     recipe
@@ -120,6 +129,7 @@ class RunSettings(_Settings):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
     store: str
+    select: dict[str, str | list[str]] = Field(default_factory=dict)
     split: SplitSettings
     recipe: Recipe = Recipe()
 

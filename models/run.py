@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import platform
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -21,11 +22,11 @@ from threadpoolctl import threadpool_limits
 
 from neurodata import names
 from neurodata.errors import NeurodataError
-from neurodata.predictions import write_predictions
+from neurodata.predictions import FORECAST, write_predictions
 from neurodata.recording.recording import Recording
 from neurodata.store.store import Store
 from neurodata.windows.align import codes_at
-from neurodata.windows.prepare import labels_of
+from neurodata.windows.prepare import ALL, identities, make_spec, prepare
 from neurodata.windows.splits import Split, SplitRule
 
 from .decoding import run_decoding
@@ -183,10 +184,10 @@ def write_run(folder: Path, store: Store, folds: Sequence[Fold], results: Sequen
     for result in results:
         for found in result.predictions:
             info = found.info
-            recording = info["evaluated_on"][0].split("/")[1]
-            write_predictions(
-                found, folder / "predictions" / f"{info['fold']}-{info['kind']}-{info['model']}-{recording}.parquet"
-            )
+            output = info["target"].removeprefix(folds[0].recipe.target).strip("/") if info["kind"] != FORECAST else ""
+            parts = [info["fold"], info["kind"], info["model"], info["evaluated_on"][0].split("/")[1], output]
+            name = re.sub(r"[^A-Za-z0-9_.+=-]", "_", "-".join(part for part in parts if part))
+            write_predictions(found, folder / "predictions" / f"{name}.parquet")
     curves = [curve for result in results for curve in result.curves]
     if curves:
         pd.concat(curves, ignore_index=True).to_csv(folder / "curves.csv", index=False)
@@ -201,43 +202,53 @@ def write_run(folder: Path, store: Store, folds: Sequence[Fold], results: Sequen
         "seed": recipe.seed,
         "split_hash": {fold.name: fold.final.digest for fold in folds},
         "store": store.path.name,
-        "recordings": [_describe(store[recording_id], recipe.inputs, contents[recording_id]) for recording_id in used],
+        "recordings": [_describe(store[recording_id], recipe, contents[recording_id]) for recording_id in used],
         "checkpoints": [entry for result in results for entry in result.checkpoints],
         "chosen_on_validation": {key: value for result in results for key, value in result.chosen.items()},
         "recipe": recipe.model_dump(mode="json"),
         "versions": _versions(),
         "machine": _machine(),
-        "notes": _notes(recipe),
+        "notes": _notes(recipe, folds[0].final.by),
     }
     (folder / "run.json").write_text(
         json.dumps(provenance, indent=1, allow_nan=False, ensure_ascii=False), encoding="utf-8"
     )
 
 
-def _notes(recipe: Recipe) -> list[str]:
-    notes = [
-        "Each held-out subject is predicted by models that saw neither its activity nor its labels in training or pretraining.",
-        "Settings of baselines were chosen on the validation subject, then all were fitted on every subject but the held-out one.",
-    ]
+def _notes(recipe: Recipe, by: str) -> list[str]:
+    if by == "subject":
+        notes = [
+            "Each held-out subject is predicted by models that saw neither its activity nor its labels in training or pretraining.",
+            "Settings of baselines were chosen on the validation subject, then all were fitted on every subject but the held-out one.",
+        ]
+    else:
+        notes = [
+            f"Training, validation and test parts are kept apart by {by}; an animal may be in all of them.",
+            "Settings of baselines were chosen on the validation part, then all were fitted on training and validation together.",
+        ]
     if recipe.scaling == "recording":
         notes.append(
-            "For decoding, every recording (the held-out one too) is z-scored per neuron by its own mean and spread; "
-            "this uses its activity, not its labels, and is the same for the model and all baselines."
+            "For decoding, every recording (the held-out one too) is z-scored per channel by its own mean and spread, from "
+            "its training stretches where it has some; this uses activity, not labels, and is the same for the model and "
+            "all baselines."
         )
     return notes
 
 
-def _describe(recording: Recording, signal: str, content_sha256: str) -> dict[str, Any]:
-    found = recording.signals[signal]
-    rate = found.attrs.get(names.SAMPLING_RATE)
-    samples, duration = found.sizes[names.TIME], recording.duration_seconds
+def _describe(recording: Recording, recipe: Recipe, content_sha256: str) -> dict[str, Any]:
+    found = identities(recording, recipe.inputs, recipe.identity)
+    duration = recording.duration_seconds
+    rate: float | None = None
+    if recipe.inputs in recording.signals:
+        signal = recording.signals[recipe.inputs]
+        rate = signal.attrs.get(names.SAMPLING_RATE) or round(signal.sizes[names.TIME] / duration, 4)
     return {
         "recording_id": recording.recording_id,
         "subject": recording.subject_key,
         "species": recording.metadata["subject"]["species"],
-        "n_channels": int(found.sizes[names.CHANNEL]),
-        "n_named": int((labels_of(recording, signal) != "").sum()),
-        "rate_hz": float(rate) if rate is not None else round(samples / duration, 4),
+        "n_channels": int(found.size),
+        "n_named": int((found != "").sum()),
+        "rate_hz": float(rate or recipe.rate_hz),
         "duration_seconds": float(duration),
         "licence": recording.metadata.get("licence", "unknown"),
         "citation": recording.metadata.get("citation", "unknown"),
@@ -257,8 +268,15 @@ def _machine() -> str:
 
 def _write_heatmap(path: Path, recording: Recording, recipe: Recipe) -> None:
     """Save one recording's raw activity with the target's codes beside it, for the report to draw."""
-    signal = recording.signals[recipe.inputs]
-    times = np.asarray(signal[names.TIME].values)
+    if recipe.inputs in recording.events:
+        spec = make_spec(
+            [recording], inputs=recipe.inputs, rate_hz=recipe.rate_hz, window_seconds=recipe.window_seconds
+        )
+        values = prepare(recording, spec, channels=ALL).values
+        times = np.arange(len(values)) / recipe.rate_hz
+    else:
+        signal = recording.signals[recipe.inputs]
+        values, times = np.asarray(signal.values, np.float32), np.asarray(signal[names.TIME].values)
     codes = np.full(len(times), -1)
     if recipe.target in recording.intervals:
         found = codes_at(recording.intervals[recipe.target], times)
@@ -266,9 +284,9 @@ def _write_heatmap(path: Path, recording: Recording, recipe: Recipe) -> None:
         codes = np.where(found >= 0, np.searchsorted(known, found), -1)
     np.savez_compressed(
         path,
-        values=np.asarray(signal.values, np.float32),
+        values=values,
         time=times,
-        labels=labels_of(recording, recipe.inputs),
+        labels=identities(recording, recipe.inputs, recipe.identity),
         codes=codes.astype(np.int64),
         recording=np.asarray(recording.recording_id),
     )

@@ -261,8 +261,9 @@ def train(
     if not isinstance(fields, dict):
         raise NeurodataError(f"{str(config)!r} must hold keys and values, got {type(fields).__name__}")
     settings = read_settings(fields, changes or [])
+    store = open_store(settings.store)
     folder = train_run(
-        open_store(settings.store),
+        store.select(**settings.select) if settings.select else store,
         settings.split.make_rule(),
         settings.recipe,
         runs / settings.name,

@@ -72,7 +72,7 @@ class LaggedReadout(nn.Module):
         self,
         spec: DataSpec,
         n_outputs: int,
-        lags_seconds: Sequence[float] = (-3, -2, -1, 0, 1, 2, 3),
+        lags_seconds: Sequence[float],
         slope_scale: float = 4.0,
     ) -> None:
         super().__init__()

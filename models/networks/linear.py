@@ -27,7 +27,7 @@ class Linear(Network):
 
     def __init__(self, spec: DataSpec, *, width: int = 16) -> None:
         super().__init__(spec, width, {"width": width})
-        self.read = LaggedReadout(spec, width)
+        self.read = LaggedReadout(spec, width, lags_seconds=(-3, -2, -1, 0, 1, 2, 3))
         nn.init.normal_(self.read.weight, std=0.02)
         self.back = nn.Embedding(spec.n_channel_ids, width)
         self.offset = nn.Embedding(spec.n_channel_ids, 1)

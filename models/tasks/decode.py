@@ -27,8 +27,10 @@ class Decode(Task):
     class_counts
         Training samples per class; every class then counts the same. None: every sample counts the same.
     lagged_readout
-        Whether a linear readout of the activity at 0, ±1, 2, 3 s is added to the network's; it holds what logistic
+        Whether a linear readout of the activity at several lags is added to the network's; it holds what lagged
         regression would find, so the network only has to learn what that misses.
+    lags_seconds
+        The lags it sees, 0 included; positive ones are later samples.
     readout_penalty
         Weight of the squared weights of that readout.
     label_smoothing
@@ -54,6 +56,7 @@ class Decode(Task):
         *,
         class_counts: Sequence[int] | None = None,
         lagged_readout: bool = True,
+        lags_seconds: Sequence[float] = (-3, -2, -1, 0, 1, 2, 3),
         readout_penalty: float = 0.05,
         label_smoothing: float = 0.0,
         dropped_channels: float = 0.4,
@@ -75,7 +78,7 @@ class Decode(Task):
         self.head = nn.Linear(network.width, spec.n_outputs)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
-        self.lagged = LaggedReadout(spec, spec.n_outputs) if lagged_readout else None
+        self.lagged = LaggedReadout(spec, spec.n_outputs, lags_seconds) if lagged_readout else None
         if class_counts is not None and len(class_counts) != spec.n_outputs:
             raise NeurodataError(f"class_counts has {len(class_counts)} entries for {spec.n_outputs} classes")
         counts = torch.ones(spec.n_outputs) if class_counts is None else torch.as_tensor(class_counts)

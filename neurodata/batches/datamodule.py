@@ -19,7 +19,7 @@ from neurodata.store.store import Store, open_store
 from neurodata.windows.prepare import NAMED, Prepared, make_spec, prepare
 from neurodata.windows.scaling import Scaling, fit_per_channel, fit_scaling
 from neurodata.windows.select import make_windows
-from neurodata.windows.spec import DataSpec
+from neurodata.windows.spec import BY_LABEL, DataSpec
 from neurodata.windows.splits import Split, SplitRule, check_leakage
 
 TRAINING, OWN, UNSCALED = "training", "recording", "none"
@@ -37,9 +37,9 @@ class RecordingDataModule(lightning.LightningDataModule):
     store
         A store or its folder.
     inputs
-        Name of the input signal.
+        Name of the input signal, or of events (spikes), which are counted in bins of the clock.
     target
-        Name of an interval table (classes) or a signal (continuous); ``""`` for none.
+        Name of an interval table (classes), or of a signal or events (continuous); ``""`` for none.
     window_seconds
         Length of a window.
     rate_hz
@@ -55,6 +55,8 @@ class RecordingDataModule(lightning.LightningDataModule):
         ``none``.
     channels
         ``named`` or ``all``.
+    identity
+        What channels are known by: ``label``, ``channel_id`` or ``order``.
     causal
         Whether resampling looks at past samples only.
     lag_seconds
@@ -84,6 +86,7 @@ class RecordingDataModule(lightning.LightningDataModule):
         batches_per_epoch: int = 50,
         scaling: str = TRAINING,
         channels: str = NAMED,
+        identity: str = BY_LABEL,
         causal: bool = False,
         lag_seconds: float = 0.0,
         num_workers: int = 0,
@@ -95,7 +98,8 @@ class RecordingDataModule(lightning.LightningDataModule):
         self.store = store if isinstance(store, Store) else open_store(store)
         self.inputs, self.target, self.window_seconds, self.rate_hz = inputs, target, window_seconds, rate_hz
         self.batch_size, self.batches_per_epoch = batch_size, batches_per_epoch
-        self.scaling, self.channels, self.causal, self.lag_seconds = scaling, channels, causal, lag_seconds
+        self.scaling, self.channels, self.identity = scaling, channels, identity
+        self.causal, self.lag_seconds = causal, lag_seconds
         self.num_workers, self.multiprocessing_context, self.seed = num_workers, multiprocessing_context, seed
         self.split = split if isinstance(split, Split) else split.apply(self.store)
         check_leakage(self.split, window_seconds, lag_seconds)
@@ -112,6 +116,7 @@ class RecordingDataModule(lightning.LightningDataModule):
             rate_hz=self.rate_hz,
             window_seconds=self.window_seconds,
             target=self.target,
+            identity=self.identity,
         )
 
     def prepared(self, recording_id: str) -> Prepared:

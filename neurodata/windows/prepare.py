@@ -16,10 +16,11 @@ from neurodata.checks import check_option, check_positive
 from neurodata.errors import NeurodataError
 from neurodata.identity import celegans
 from neurodata.recording.recording import Recording
-from neurodata.recording.timed import check_seconds
+from neurodata.recording.timed import check_seconds, clock_of
 from neurodata.windows.align import codes_at, grid, resample
+from neurodata.windows.counts import count_events
 from neurodata.windows.select import whole_samples
-from neurodata.windows.spec import CLASS, CONTINUOUS, NO_TARGET, DataSpec
+from neurodata.windows.spec import BY_ID, BY_LABEL, BY_ORDER, CLASS, CONTINUOUS, NO_TARGET, DataSpec
 from neurodata.windows.splits import Stretch
 
 NAMED, ALL = "named", "all"
@@ -59,7 +60,7 @@ class Prepared:
 
 
 def prepare(recording: Recording, spec: DataSpec, *, channels: str = NAMED, causal: bool = False) -> Prepared:
-    """Return a recording on the clock of a `DataSpec`.
+    """Return a recording on the clock of a `DataSpec`: a signal's samples, or events counted in the clock's bins.
 
     Parameters
     ----------
@@ -79,32 +80,73 @@ def prepare(recording: Recording, spec: DataSpec, *, channels: str = NAMED, caus
         no channel is left.
     """
     check_option("choice of channels", channels, (NAMED, ALL))
-    signal = recording.signals[spec.signal]
-    check_seconds(signal)
-    ids = channel_ids(labels_of(recording, spec.signal), spec.vocabulary)
+    ids = channel_ids(identities(recording, spec.signal, spec.identity), spec.vocabulary)
     kept = np.flatnonzero(ids > 0) if channels == NAMED else np.arange(ids.size)
     if kept.size == 0:
         raise NeurodataError(
-            f"{recording.recording_id}: no channel of {spec.signal!r} has a label of the vocabulary; take channels='all'"
+            f"{recording.recording_id}: no channel of {spec.signal!r} has a {spec.identity} of the vocabulary; take "
+            "channels='all', or another identity ('label', 'channel_id', 'order')"
         )
     times = grid(0.0, recording.duration_seconds, spec.rate_hz)
+    values = _sampled(recording, spec.signal, times, spec.rate_hz, causal, kept)
+    return Prepared(recording.recording_id, spec.rate_hz, values, ids[kept], _target(recording, spec, times, causal))
+
+
+def _sampled(
+    recording: Recording, name: str, times: NDArray[np.float64], rate_hz: float, causal: bool, kept: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """A signal at the times of a clock, or events counted in its bins, ``(time, channel)``.
+
+    A regular signal of the same rate is taken sample by sample, the nearest one: its values (spike counts, say) are not
+    interpolated for the sake of an offset of half a sample.
+    """
+    if name in recording.events:
+        table, n_units = recording.events[name], _units_of(recording, name).size
+        spikes, units = np.asarray(table[names.TIME].values), np.asarray(table[names.UNIT].values)
+        return count_events(spikes, units, n_units, rate_hz, len(times))[:, kept]
+    signal = recording.signals[name]
+    check_seconds(signal)
     raw = np.asarray(signal.isel({names.CHANNEL: kept}).values, np.float64)
-    values = resample(raw, np.asarray(signal[names.TIME].values), times, causal=causal)
-    return Prepared(
-        recording.recording_id,
-        spec.rate_hz,
-        values.astype(np.float32),
-        ids[kept],
-        _target(recording, spec, times, causal),
-    )
+    clock = clock_of(signal)
+    if clock is not None and len(clock.segments()[0]) == 1 and np.isclose(clock.rate_hz, rate_hz, rtol=1e-9, atol=0):
+        nearest = np.round((times - clock.segments()[0][0]) * rate_hz).astype(np.int64)
+        there = (nearest >= 0) & (nearest < len(raw))
+        values = np.full((len(times), kept.size), np.nan, np.float32)
+        values[there] = raw[nearest[there]]
+        return values
+    return resample(raw, np.asarray(signal[names.TIME].values), times, causal=causal).astype(np.float32)
 
 
-def labels_of(recording: Recording, signal: str) -> NDArray[np.str_]:
-    """Return the channels' labels, ``""`` where a channel has none, shape ``(channel,)``."""
-    found = recording.signals[signal]
-    if "label" not in found.coords:
-        return np.full(found.sizes[names.CHANNEL], "", dtype=np.str_)
-    return np.asarray(found.coords["label"].values, dtype=np.str_)
+def _units_of(recording: Recording, events: str) -> NDArray[np.str_]:
+    """Ids of the units that events point into, ``(unit,)``."""
+    if recording.units is None or names.UNIT not in recording.events[events]:
+        raise NeurodataError(
+            f"{recording.recording_id}: events {events!r} belong to no units, so they have no channels to be counted by"
+        )
+    return np.asarray(recording.units["unit_id"].values, dtype=np.str_)
+
+
+def identities(recording: Recording, name: str, identity: str) -> NDArray[np.str_]:
+    """Return what each channel of a signal (or unit of events) is known by, ``""`` where unknown, ``(channel,)``.
+
+    Raises
+    ------
+    NeurodataError
+        If there is no such signal or table of events with units.
+    """
+    if name in recording.events:
+        ids = _units_of(recording, name)
+        assert recording.units is not None
+        labels = recording.units.get(names.LABEL)
+    else:
+        signal = recording.signals[name]
+        ids = np.asarray(signal.coords[names.CHANNEL_ID].values, dtype=np.str_)
+        labels = signal.coords.get(names.LABEL)
+    if identity == BY_ORDER:
+        return np.asarray([str(position) for position in range(ids.size)])
+    if identity == BY_ID:
+        return ids
+    return np.full(ids.size, "", np.str_) if labels is None else np.asarray(labels.values, dtype=np.str_)
 
 
 def channel_ids(labels: NDArray[np.str_], vocabulary: Sequence[str]) -> NDArray[np.int64]:
@@ -125,13 +167,9 @@ def _target(
             target[codes == code] = position.get(name, NOT_LABELLED)
         return target
     if spec.target_kind == CONTINUOUS:
-        signal = recording.signals[spec.target]
-        check_seconds(signal)
-        _check_outputs(spec.classes, tuple(signal.coords[names.CHANNEL_ID].values.tolist()), recording.recording_id)
-        values = resample(
-            np.asarray(signal.values, np.float64), np.asarray(signal[names.TIME].values), times, causal=causal
-        )
-        return values.astype(np.float32)
+        outputs = identities(recording, spec.target, BY_ID)
+        _check_outputs(spec.classes, tuple(outputs.tolist()), recording.recording_id)
+        return _sampled(recording, spec.target, times, spec.rate_hz, causal, np.arange(outputs.size))
     return None
 
 
@@ -142,24 +180,27 @@ def make_spec(
     rate_hz: float,
     window_seconds: float,
     target: str = "",
+    identity: str = BY_LABEL,
 ) -> DataSpec:
     """Return the `DataSpec` of a set of recordings.
 
-    The vocabulary is the table of all 302 neurons where every recording is of *C. elegans*, so that models of different
-    worms share it; else the labels that occur, sorted.
+    The vocabulary is the table of all 302 neurons where every recording is of *C. elegans* and channels are known by
+    their labels, so that models of different worms share it; else the labels, ids or positions that occur, sorted.
 
     Parameters
     ----------
     recordings
         Recordings a model will be trained on.
     inputs
-        Name of the input signal.
+        Name of the input signal, or of events whose units are counted in the clock's bins.
     rate_hz
         Rate of the windows' clock.
     window_seconds
         Length of a window; must be a whole number of samples.
     target
-        Name of an interval table (a class per sample) or of a signal (continuous), ``""`` for none.
+        Name of an interval table (a class per sample), or of a signal or events of units (continuous), ``""`` for none.
+    identity
+        What makes two channels the same one; see `DataSpec`.
 
     Raises
     ------
@@ -173,9 +214,9 @@ def make_spec(
     classes: dict[int, str] = {}
     kinds: set[str] = set()
     outputs: tuple[str, ...] | None = None
-    worms = True
+    worms = identity == BY_LABEL
     for recording in recordings:
-        labels |= set(labels_of(recording, inputs).tolist()) - {""}
+        labels |= set(identities(recording, inputs, identity).tolist()) - {""}
         worms &= recording.metadata["subject"]["species"] == WORM
         kind, found = _target_of(recording, target)
         kinds.add(kind)
@@ -192,7 +233,7 @@ def make_spec(
     groups = _worm_pairs() if worms else ()
     # Two codes may mean the same; the class is its name.
     named = tuple(dict.fromkeys(classes[code] for code in sorted(classes))) or outputs or ()
-    return DataSpec(inputs, float(rate_hz), samples, vocabulary, groups, target, kinds.pop(), named)
+    return DataSpec(inputs, float(rate_hz), samples, vocabulary, groups, target, kinds.pop(), named, identity)
 
 
 def _worm_pairs() -> tuple[str, ...]:
@@ -209,12 +250,11 @@ def _target_of(recording: Recording, target: str) -> tuple[str, dict[int, str]]:
         return NO_TARGET, {}
     if target in recording.intervals:
         return CLASS, _classes_of(recording, target)
-    if target in recording.signals:
-        ids = recording.signals[target].coords[names.CHANNEL_ID].values.tolist()
-        return CONTINUOUS, dict(enumerate(ids))
+    if target in recording.signals or target in recording.events:
+        return CONTINUOUS, dict(enumerate(identities(recording, target, BY_ID).tolist()))
     raise NeurodataError(
-        f"{recording.recording_id} has no target {target!r}; it has intervals {', '.join(recording.intervals) or 'none'} "
-        f"and signals {', '.join(recording.signals)}"
+        f"{recording.recording_id} has no target {target!r}; it has intervals {', '.join(recording.intervals) or 'none'}, "
+        f"signals {', '.join(recording.signals) or 'none'} and events {', '.join(recording.events) or 'none'}"
     )
 
 

@@ -11,6 +11,8 @@ from neurodata.checks import check_option, check_positive
 from neurodata.errors import NeurodataError
 
 CLASS, CONTINUOUS, NO_TARGET = "class", "continuous", "none"
+BY_LABEL, BY_ID, BY_ORDER = IDENTITIES = ("label", "channel_id", "order")
+"""What makes two channels of different recordings the same one."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,9 @@ class DataSpec:
         ``class`` (one code per sample), ``continuous`` (one vector per sample) or ``none``.
     classes
         Names of the classes by code, or of the channels of a continuous target.
+    identity
+        What makes two channels the same one: their ``label`` (a neuron's or an electrode's name), their ``channel_id``
+        (a cell that one lab tracked over sessions), or their ``order`` (where there is one channel, say).
     """
 
     signal: str
@@ -46,11 +51,13 @@ class DataSpec:
     target: str = ""
     target_kind: str = NO_TARGET
     classes: tuple[str, ...] = ()
+    identity: str = BY_LABEL
 
     def __post_init__(self) -> None:
         check_positive("rate_hz", self.rate_hz)
         check_positive("window_samples", self.window_samples)
         check_option("target kind", self.target_kind, (CLASS, CONTINUOUS, NO_TARGET))
+        check_option("identity of channels", self.identity, IDENTITIES)
         if len(set(self.vocabulary)) < len(self.vocabulary):
             twice = sorted(name for name, count in Counter(self.vocabulary).items() if count > 1)
             raise NeurodataError(f"a vocabulary holds each name once; twice: {', '.join(twice[:5])}")
@@ -92,9 +99,10 @@ class DataSpec:
         NeurodataError
             If a field is missing, unknown or of the wrong type.
         """
-        types = {"signal": str, "rate_hz": (int, float), "window_samples": int, "vocabulary": list, "groups": list, "target": str, "target_kind": str, "classes": list}  # fmt: skip
+        types = {"signal": str, "rate_hz": (int, float), "window_samples": int, "vocabulary": list, "groups": list, "target": str, "target_kind": str, "classes": list, "identity": str}  # fmt: skip
         if not isinstance(fields, Mapping):
             raise NeurodataError(f"a DataSpec is written as an object of fields, got {type(fields).__name__}")
+        fields = {"identity": BY_LABEL, **fields}  # the first checkpoints knew labels only
         wrong = sorted(map(str, set(types) ^ set(fields))) + [
             key for key in set(types) & set(fields) if not _is_a(fields[key], types[key])
         ]

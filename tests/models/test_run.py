@@ -110,7 +110,7 @@ class TestBaselines:
 
     def test_logistic_reads_the_signal_and_shuffled_labels_do_not(self) -> None:
         tables = [made_table(name, [1, 2, 3], seed) for seed, name in enumerate("abcd")]
-        found = {b.name: b for b in class_baselines(tables[:2], tables[2:3], tables[3], 3.0, 3, seed=0)}
+        found = {b.name: b for b in class_baselines(tables[:2], tables[2:3], tables[3], 3.0, 3, 0, (-1.0, 1.0))}
         truth = tables[3].target
 
         def right(name: str) -> float:
@@ -125,7 +125,9 @@ class TestBaselines:
     def test_test_labels_are_never_read(self) -> None:
         tables = [made_table(name, [1, 2, 3], seed) for seed, name in enumerate("abcd")]
         blind = Table("d", tables[3].values, tables[3].channel_ids, np.zeros_like(tables[3].target))
-        one, other = (class_baselines(tables[:2], tables[2:3], test, 3.0, 3, seed=0) for test in (tables[3], blind))
+        one, other = (
+            class_baselines(tables[:2], tables[2:3], test, 3.0, 3, 0, (-1.0, 1.0)) for test in (tables[3], blind)
+        )
         for a, b in zip(one, other):
             np.testing.assert_array_equal(a.probabilities, b.probabilities)
 
@@ -205,3 +207,41 @@ def test_settings_that_cannot_work_leave_no_folder(tmp_path: Path) -> None:
     with pytest.raises(NeurodataError, match="no network 'transfromer'; did you mean 'transformer'"):
         train_run(store, rule, Recipe(network="transfromer"), tmp_path / "run", command="test")
     assert not (tmp_path / "run").exists()
+
+
+def test_spikes_are_decoded_into_every_coordinate_that_moves(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    hand = np.cumsum(rng.normal(size=(2000, 3)), axis=0) * [1.0, 1.0, 0.0]
+    counts = rng.poisson(np.exp(0.3 * (hand - hand.mean(0))[:, rng.integers(0, 2, 12)] / hand.std(0).max()))
+    k, unit = np.nonzero(counts)
+    times = np.repeat((k + 0.5) / 20, counts[k, unit])
+    recording = nd.Recording(
+        {
+            "dataset": "made_up",
+            "recording_id": "made_up/monkey",
+            "modality": "spikes",
+            "subject": {"id": "m", "species": "Macaca mulatta"},
+        },
+        {"hand": nd.make_signal(hand, channel_id=["x", "y", "z"], units="m", rate_hz=20.0, role="behavior")},
+        {"spikes": nd.make_events(times, unit=np.repeat(unit, counts[k, unit]))},
+        units=nd.make_units([f"u{i}" for i in range(12)]),
+    )
+    nd.write_recording(recording, tmp_path / "store")
+    recipe = Recipe(
+        inputs="spikes",
+        target="hand",
+        identity="channel_id",
+        rate_hz=20.0,
+        window_seconds=2.0,
+        lags_seconds=(-0.2, -0.1),
+        network="gru",
+        pretrain=Stage(steps=0),
+        decode=Stage(steps=3, batch_size=4),
+        forecast=Stage(steps=0),
+    )
+    rule = nd.split_by("time", validation=0.2, test=0.2, guard_seconds=2.0)
+    run = read_run(train_run(nd.open_store(tmp_path / "store"), rule, recipe, tmp_path / "run", command="test"))
+    assert {part.info["target"] for part in run.predictions} == {"hand/x", "hand/y"}
+    assert {part.info["model"] for part in run.predictions} == {"gru", "mean", "ridge"}
+    summary = make_scores(run.predictions).summary.set_index(["metric", "model"])["mean"]
+    assert summary["pearson", "ridge"].max() > 0.2

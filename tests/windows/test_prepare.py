@@ -8,7 +8,7 @@ import pytest
 from neurodata.errors import NeurodataError, UnknownRateError
 from neurodata.identity import celegans
 from neurodata.recording.recording import Recording
-from neurodata.recording.timed import make_intervals, make_signal
+from neurodata.recording.timed import make_events, make_intervals, make_signal, make_units
 from neurodata.windows.prepare import channel_ids, make_spec, prepare
 from neurodata.windows.splits import Stretch
 
@@ -129,7 +129,7 @@ def frames_signal():
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        pytest.param({"target": "stat"}, r"made_up/w1 has no target 'stat'; it has intervals state and signals calcium, wheel", id="no target"),
+        pytest.param({"target": "stat"}, r"made_up/w1 has no target 'stat'; it has intervals state, signals calcium, wheel and events none", id="no target"),
         pytest.param({"inputs": "calcum"}, r"no signal 'calcum'; did you mean 'calcium'", id="no signal"),
         pytest.param({"rate_hz": 0.0}, r"rate_hz must be a positive number", id="no rate"),
         pytest.param({"window_seconds": 0.7}, r"0.7 s at 2 Hz is 1.4 samples", id="part of a sample"),
@@ -189,3 +189,54 @@ def test_recordings_that_disagree_are_refused():
 def test_no_recordings_are_refused():
     with pytest.raises(NeurodataError, match=r"recordings disagree about the target '': there are none"):
         spec_of()
+
+
+def spiking(name="s1"):
+    """Three units that fire on a grid of their own, and a hand that is sampled at the windows' rate, half a bin late."""
+    time = np.sort(np.concatenate([np.arange(0.01, 10, 0.1), np.arange(0.03, 10, 0.25), [5.0]]))
+    unit = np.arange(len(time)) % 3
+    hand = make_signal(
+        np.arange(40.0).reshape(20, 2), channel_id=["x", "y"], units="m/s", rate_hz=2.0, start_seconds=0.2,
+        role="behavior",
+    )  # fmt: skip
+    return recording(name, labels=[""] * 4).replace(
+        events={"spikes": make_events(time, unit=unit)},
+        units=make_units(["10", "7", "noise"]),
+        signals={"hand": hand, "calcium": recording().signals["calcium"]},
+    )
+
+
+def test_events_of_units_are_counted_and_units_known_by_their_ids():
+    animal = spiking()
+    spec = make_spec([animal], inputs="spikes", rate_hz=2.0, window_seconds=4.0, target="hand", identity="channel_id")
+    assert spec.vocabulary == ("10", "7", "noise")
+    assert spec.classes == ("x", "y")
+    prepared = prepare(animal, spec)
+    assert prepared.values.sum() == animal.events["spikes"].sizes["event"]
+    assert prepared.values[10].sum() == 8  # [5.0, 5.5): five of the first train, two of the second, and the one at 5.0
+
+
+def test_a_signal_of_the_same_rate_is_not_interpolated():
+    animal = spiking()
+    spec = make_spec([animal], inputs="hand", rate_hz=2.0, window_seconds=4.0, identity="order")
+    np.testing.assert_array_equal(prepare(animal, spec).values[:20], np.arange(40.0).reshape(20, 2))
+
+
+def test_events_can_be_the_target():
+    animal = spiking()
+    spec = make_spec([animal], inputs="calcium", rate_hz=2.0, window_seconds=4.0, target="spikes", identity="order")
+    assert (spec.target_kind, spec.classes) == ("continuous", ("10", "7", "noise"))
+    counted = make_spec([animal], inputs="spikes", rate_hz=2.0, window_seconds=4.0, identity="order")
+    np.testing.assert_array_equal(prepare(animal, spec).target, prepare(animal, counted).values)
+
+
+def test_channels_without_identity_are_refused_with_the_way_out():
+    animal = spiking()
+    spec = make_spec([animal], inputs="spikes", rate_hz=2.0, window_seconds=4.0)
+    with pytest.raises(
+        NeurodataError, match=r"no channel of 'spikes' has a label .* another identity \('label', 'chan"
+    ):
+        prepare(animal, spec)
+    licks = animal.replace(events={"licks": make_events([1.0, 2.0])}, units=None)
+    with pytest.raises(NeurodataError, match="events 'licks' belong to no units"):
+        make_spec([licks], inputs="licks", rate_hz=2.0, window_seconds=4.0)
