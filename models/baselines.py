@@ -15,6 +15,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from neurodata.errors import NeurodataError
+from neurodata.predictions import BASELINE, CHANCE, MAJORITY, SHUFFLED_LABELS
 
 C_GRID = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 ALPHA_GRID = (1e1, 1e2, 1e3, 1e4, 1e5)
@@ -139,20 +140,18 @@ def class_baselines(
     known = [*train, *validation]
     codes = np.concatenate([table.target[table.target >= 0] for table in known])
     share = np.bincount(codes, minlength=n_classes) / len(codes)
-    found = [ClassBaseline("majority", "chance", np.tile(share, (len(test.values), 1)), {})]
+    found = [ClassBaseline(MAJORITY, CHANCE, np.tile(share, (len(test.values), 1)), {})]
     ids = shared_ids([*known, test])
     for name, lags in (("logistic", ()), ("logistic_lagged", lags_seconds)):
         features = {table.recording_id: make_features(table, ids, rate_hz, lags) for table in (*known, test)}
         best = _choose_c(train, validation, features)
         model = _fit_logistic(known, features, best)
-        found.append(
-            ClassBaseline(name, "baseline", _spread(model, features[test.recording_id], n_classes), {"C": best})
-        )
+        found.append(ClassBaseline(name, BASELINE, _spread(model, features[test.recording_id], n_classes), {"C": best}))
     rng = np.random.default_rng(seed)
     shuffled = [Table(t.recording_id, t.values, t.channel_ids, rng.permutation(t.target)) for t in known]
     model = _fit_logistic(shuffled, features, best)
     found.append(
-        ClassBaseline("shuffled_labels", "chance", _spread(model, features[test.recording_id], n_classes), {"C": best})
+        ClassBaseline(SHUFFLED_LABELS, CHANCE, _spread(model, features[test.recording_id], n_classes), {"C": best})
     )
     return found
 

@@ -22,6 +22,9 @@ CLASS, CONTINUOUS, FORECAST = KINDS = ("class", "continuous", "forecast")
 MODEL, BASELINE, CHANCE = ROLES = ("model", "baseline", "chance")
 """What a predictor is: the one under test, a fitted simple one, or one that knows nothing of the moment."""
 
+MAJORITY, SHUFFLED_LABELS, MEAN, COPY_LAST, RIDGE = "majority", "shuffled_labels", "mean", "copy_last", "ridge"
+"""Simple predictors that stand beside every model."""
+
 INFO_KEYS = (
     "model", "kind", "target", "classes", "role", "fold", "seed", "split_hash", "trained_on", "evaluated_on", "units"
 )  # fmt: skip

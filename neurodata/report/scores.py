@@ -17,9 +17,22 @@ from numpy.typing import NDArray
 
 from neurodata.catalogue import list_entries, read_entry
 from neurodata.errors import NeurodataError
-from neurodata.predictions import BASELINE, CHANCE, CLASS, FORECAST, MODEL, Predictions, list_keys, write_whole
+from neurodata.predictions import (
+    BASELINE,
+    CHANCE,
+    CLASS,
+    COPY_LAST,
+    FORECAST,
+    MAJORITY,
+    MEAN,
+    MODEL,
+    RIDGE,
+    SHUFFLED_LABELS,
+    Predictions,
+    list_keys,
+    write_whole,
+)  # fmt: skip
 
-MAJORITY, SHUFFLED_LABELS, MEAN, COPY_LAST, RIDGE = "majority", "shuffled_labels", "mean", "copy_last", "ridge"
 TRIVIAL = (MAJORITY, SHUFFLED_LABELS, MEAN, COPY_LAST)
 """Predictors that know nothing of the activity at the moment (or nothing of how it goes on)."""
 
