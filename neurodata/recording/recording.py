@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import xarray as xr
+from numpy.typing import ArrayLike
 from xarray.backends.common import BackendArray
 from xarray.core import indexing
 from xarray.core.indexes import PandasIndex
@@ -234,6 +235,79 @@ class Recording:
         for name in changes:
             check_option("field of a recording", name, fields)
         return Recording(**(fields | changes))
+
+    def align(
+        self,
+        event: str | ArrayLike,
+        window: tuple[float, float] = (-1.0, 2.0),
+        rate_hz: float | None = None,
+        *,
+        signal: str | None = None,
+        units: ArrayLike | None = None,
+        where: Mapping[str, Any] | ArrayLike | None = None,
+        edge: str = names.START,
+        as_rate: bool = False,
+    ) -> xr.DataArray:
+        """Return what was recorded around events: epochs of a signal, spike counts for a PSTH.
+
+        Parameters
+        ----------
+        event
+            Name of an event table (its times), of an interval table (its starts, see ``edge``), of another column of
+            seconds (``"trials/cue_start_time"``), or times in seconds, shape ``(event,)``. ``"events/…"`` or
+            ``"intervals/…"`` tells two tables of one name apart.
+        window
+            Half-open stretch around each event, seconds.
+        rate_hz
+            Samples per second of the result; a whole number of them fits each side of the window. Spikes are counted
+            in bins ``[k, k + 1) / rate_hz`` after the event. A signal slower than that is interpolated linearly (twice
+            its rate or more is advisable only for slow signals, a straight line is no filter); a faster one is
+            averaged in such bins, which damps what the new rate cannot hold but does not remove it. None: the
+            signal's own samples, untouched, counted from the one nearest to the event.
+        signal
+            What is aligned: a signal, or an event table (with ``unit``: a channel per unit, else one channel). Where
+            not given, the recording's only kind of neural data.
+        units
+            Units to count: ids, rows of the units table, or a mask, shape ``(unit,)``; None for all.
+        where
+            Which events: ``{"label": "left"}`` (a value or several per column), or a mask over the table's rows.
+        edge
+            ``start`` or ``stop`` of intervals.
+        as_rate
+            Spikes per second instead of counts.
+
+        Returns
+        -------
+        aligned
+            ``(event, time, channel)``. Time is that of the sample, or the start of the bin (attribute ``time_is``), in
+            seconds from the event. What was not recorded is NaN, counts too: outside the recording, in gaps, bins that
+            were not wholly recorded (spikes) or less than half (averages). Events without a time are left out (attribute
+            ``n_dropped``). Coordinates of ``event``: ``event_time``, the table's columns, and with ``rate_hz=None``
+            ``sample_offset_seconds``, by how much the nearest sample misses the event. Columns of ``channel`` keep
+            their names unless an event column has it: then ``label`` is the event's and ``channel_label`` the
+            channel's.
+
+        Raises
+        ------
+        NeurodataError
+            If the event or the signal is not there or not certain, the window is not a whole number of samples, or
+            the signal counts frames.
+
+        Examples
+        --------
+        >>> from neurodata.recording.timed import make_events, make_units
+        >>> licks, spikes = make_events([10.0, 20.0]), make_events([10.5, 11.0, 20.5], unit=[0, 0, 0])
+        >>> mouse = Recording({}, events={"licks": licks, "spikes": spikes}, units=make_units(["u1"]))
+        >>> mouse.align("licks", window=(0, 2), rate_hz=1, where=[True, False]).values.tolist()
+        [[[1.0], [1.0]]]
+
+        References
+        ----------
+        An event within 1 ns before an edge counts as on it, so rounding of times does not move spikes.
+        """
+        from neurodata.recording.aligned import align  # aligned needs this class
+
+        return align(self, event, window, rate_hz, signal=signal, units=units, where=where, edge=edge, as_rate=as_rate)
 
     def __reduce__(self) -> tuple[Any, ...]:
         members = (_stored(self._signals), _stored(self._events), _stored(self._intervals))
