@@ -249,7 +249,7 @@ class TestSamples:
         np.testing.assert_allclose(aligned, expected)
         slow = recording.align([0.0], (0, 4), 0.5, signal="pupil").values.ravel()
         np.testing.assert_allclose(slow, [(0 + 1.1 + 1.9) / 3, 3.0])
-        with pytest.raises(NeurodataError, match="'pupil' is irregular.*give rate_hz"):
+        with pytest.raises(NeurodataError, match=r"'pupil' is irregular.*give rate_hz"):
             recording.align([0.0], signal="pupil")
 
     def test_integers_come_in_physical_units(self):
