@@ -57,7 +57,7 @@ _KINDS = {
     "gsr": r"^(GSR|EDA|SCL|SCR)\b",
     "temperature": r"^TEMP(\b|ERATURE|[_ ])",
     "stim": r"^(STI|STIM|TRIG|TRIGGER|STATUS|MARKERS?|MRK|EVENTS?)([\s_.-]*\d+)?$",
-    "misc": r"^(SP|SA|O)O?2|^OSAT|PLETH|^PPG|^PULSE|^HR$|HEART.?RATE|^BPM|^ACC([XYZ\s_.-]|$)|^GYR|^PHOTO|^AUDIO"
+    "misc": r"^(SP|SA)O2|^OSAT|PLETH|^PPG|^PULSE|^HR$|HEART.?RATE|^BPM|^ACC([XYZ\s_.-]|$)|^GYR|^PHOTO|^AUDIO"
     r"|^MIC\d*$|^DC\d+$|^AUX",
 }
 """What a channel called like this records, whatever type a file gives by default."""
