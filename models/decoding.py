@@ -80,6 +80,9 @@ def _train_decoder(fold: Fold, result: FoldResult, data: RecordingDataModule, se
         options["lags_seconds"] = sorted({0.0, *recipe.lags_seconds})
     if data.spec.target_kind == CLASS:
         options["class_counts"] = data.target_counts().tolist()
+    else:
+        mean, std = data.target_statistics()
+        options |= {"output_mean": mean.tolist(), "output_std": std.tolist()}
     task = make_task("decode", network, options)
     task = fit_stage(fold, result, task, data, recipe.decode, seed, recipe.network, "decode")
     save_checkpoint(fold, result, task, data, f"decoder-{seed}", seed)

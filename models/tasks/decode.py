@@ -26,6 +26,9 @@ class Decode(Task):
         The network that learns; its features are read by one linear layer.
     class_counts
         Training samples per class; every class then counts the same. None: every sample counts the same.
+    output_mean, output_std
+        Of a continuous target over training samples, one per output: the network learns the standardised target and
+        predicts in the target's own units. None: 0 and 1.
     lagged_readout
         Whether a linear readout of the activity at several lags is added to the network's; it holds what lagged
         regression would find, so the network only has to learn what that misses.
@@ -49,12 +52,16 @@ class Decode(Task):
     """
 
     class_weights: Tensor
+    output_mean: Tensor
+    output_std: Tensor
 
     def __init__(
         self,
         network: Network,
         *,
         class_counts: Sequence[int] | None = None,
+        output_mean: Sequence[float] | None = None,
+        output_std: Sequence[float] | None = None,
         lagged_readout: bool = True,
         lags_seconds: Sequence[float] = (-3, -2, -1, 0, 1, 2, 3),
         readout_penalty: float = 0.05,
@@ -79,15 +86,20 @@ class Decode(Task):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         self.lagged = LaggedReadout(spec, spec.n_outputs, lags_seconds) if lagged_readout else None
-        if class_counts is not None and len(class_counts) != spec.n_outputs:
-            raise NeurodataError(f"class_counts has {len(class_counts)} entries for {spec.n_outputs} classes")
+        for name, given in (("class_counts", class_counts), ("output_mean", output_mean), ("output_std", output_std)):
+            if given is not None and len(given) != spec.n_outputs:
+                raise NeurodataError(f"{name} has {len(given)} entries for {spec.n_outputs} outputs")
         counts = torch.ones(spec.n_outputs) if class_counts is None else torch.as_tensor(class_counts)
         self.register_buffer("class_weights", class_weights(counts), persistent=False)
+        for name, given, default in (("output_mean", output_mean, 0.0), ("output_std", output_std, 1.0)):
+            values = torch.full((spec.n_outputs,), default) if given is None else torch.as_tensor(given)
+            self.register_buffer(name, values.to(torch.get_default_dtype()), persistent=False)
 
     def forward(self, inputs: Inputs) -> Tensor:
-        """Return logits or values, ``(batch, time, output)``."""
+        """Return logits, or values in the target's units, ``(batch, time, output)``."""
         decoded: Tensor = self.head(self.network.features(inputs))
-        return decoded if self.lagged is None else decoded + self.lagged(inputs)
+        decoded = decoded if self.lagged is None else decoded + self.lagged(inputs)
+        return decoded if self.kind == CLASS else decoded * self.output_std + self.output_mean
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the class-balanced cross-entropy, or the mean squared error of what was recorded."""
@@ -99,7 +111,7 @@ class Decode(Task):
             loss = balanced_cross_entropy(decoded, batch.target, self.class_weights, smoothing)
         else:
             known = torch.isfinite(batch.target)
-            loss = masked_mse(decoded, batch.target, known)
+            loss = masked_mse(decoded / self.output_std, batch.target / self.output_std, known)
         if self.lagged is not None and self.training:
             loss = loss + self.readout_penalty * self.lagged.penalty()
         return loss

@@ -221,3 +221,26 @@ class RecordingDataModule(lightning.LightningDataModule):
             codes = np.asarray(prepared.target)[prepared.samples(stretch)]
             counts += np.bincount(codes[codes >= 0], minlength=self.spec.n_outputs)
         return counts
+
+    def target_statistics(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return mean and standard deviation of a continuous target over training samples, each ``(output,)``.
+
+        The deviation of an output that never changes is 1.
+
+        Raises
+        ------
+        NeurodataError
+            If the target is not continuous, or an output has no training sample.
+        """
+        if self.spec.target_kind != "continuous":
+            raise NeurodataError(f"target {self.target!r} is not continuous, so it has no mean")
+        pieces = []
+        for stretch in self.split.parts[names.TRAIN]:
+            prepared = self.prepared(stretch.recording_id)
+            pieces.append(np.asarray(prepared.target, np.float64)[prepared.samples(stretch)])
+        values = np.concatenate(pieces)
+        lacking = [name for name, known in zip(self.spec.classes, np.isfinite(values).any(axis=0)) if not known]
+        if lacking:
+            raise NeurodataError(f"target {self.target!r}: {', '.join(lacking)} has no value in the training part")
+        std = np.nanstd(values, axis=0)
+        return np.nanmean(values, axis=0), np.where(std > 0, std, 1.0)

@@ -167,7 +167,7 @@ def _target(
             target[codes == code] = position.get(name, NOT_LABELLED)
         return target
     if spec.target_kind == CONTINUOUS:
-        outputs = identities(recording, spec.target, BY_ID)
+        outputs = _outputs(recording, spec.target, spec.identity)
         _check_outputs(spec.classes, tuple(outputs.tolist()), recording.recording_id)
         return _sampled(recording, spec.target, times, spec.rate_hz, causal, np.arange(outputs.size))
     return None
@@ -218,7 +218,7 @@ def make_spec(
     for recording in recordings:
         labels |= set(identities(recording, inputs, identity).tolist()) - {""}
         worms &= recording.metadata["subject"]["species"] == WORM
-        kind, found = _target_of(recording, target)
+        kind, found = _target_of(recording, target, identity)
         kinds.add(kind)
         if kind == CLASS:
             _merge_classes(classes, found, recording.recording_id)
@@ -244,14 +244,19 @@ def _worm_pairs() -> tuple[str, ...]:
     )
 
 
-def _target_of(recording: Recording, target: str) -> tuple[str, dict[int, str]]:
+def _outputs(recording: Recording, target: str, identity: str) -> NDArray[np.str_]:
+    """Names of a continuous target's channels; labels need not be unique, so ids stand for them."""
+    return identities(recording, target, BY_ORDER if identity == BY_ORDER else BY_ID)
+
+
+def _target_of(recording: Recording, target: str, identity: str) -> tuple[str, dict[int, str]]:
     """Kind of the target, and its classes by code or its channels by position."""
     if not target:
         return NO_TARGET, {}
     if target in recording.intervals:
         return CLASS, _classes_of(recording, target)
     if target in recording.signals or target in recording.events:
-        return CONTINUOUS, dict(enumerate(identities(recording, target, BY_ID).tolist()))
+        return CONTINUOUS, dict(enumerate(_outputs(recording, target, identity).tolist()))
     raise NeurodataError(
         f"{recording.recording_id} has no target {target!r}; it has intervals {', '.join(recording.intervals) or 'none'}, "
         f"signals {', '.join(recording.signals) or 'none'} and events {', '.join(recording.events) or 'none'}"

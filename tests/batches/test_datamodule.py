@@ -160,3 +160,13 @@ def test_a_continuous_target_comes_as_a_vector_per_sample(worms):
     batch = next(iter(module(worms, target="wheel").test_dataloader()))
     assert batch.target.shape == (5, 12, 2)
     assert module(worms, target="wheel").spec.classes == ("backing", "speed")
+
+
+def test_a_continuous_target_is_described_by_its_training_samples(worms):
+    data = module(worms, target="wheel")
+    mean, std = data.target_statistics()
+    kept = np.concatenate([data.prepared(name).target for name in data.split.recordings("train")])
+    np.testing.assert_allclose(mean, np.nanmean(kept, axis=0), rtol=1e-6)
+    np.testing.assert_allclose(std, np.nanstd(kept.astype(np.float64), axis=0), rtol=1e-6)
+    with pytest.raises(NeurodataError, match="target 'state' is not continuous, so it has no mean"):
+        module(worms).target_statistics()

@@ -229,8 +229,26 @@ def test_continuous_targets_that_were_not_recorded_are_ignored(network_name, con
 def test_class_counts_make_every_class_count_the_same(spec, batch_of, network_of):
     task = make_task("decode", network_of("linear", spec), {"class_counts": [50, 25, 0]})
     assert task.class_weights.tolist() == pytest.approx([0.75, 1.5, 0.0])
-    with pytest.raises(NeurodataError, match=r"class_counts has 2 entries for 3 classes"):
+    with pytest.raises(NeurodataError, match=r"class_counts has 2 entries for 3 outputs"):
         make_task("decode", network_of("linear", spec), {"class_counts": [50, 25]})
+
+
+def test_continuous_targets_are_learned_standardised_and_predicted_in_their_units(
+    continuous_spec, batch_of, network_of
+):
+    options = {"output_mean": [10.0, -2.0], "output_std": [4.0, 0.5], "dropped_channels": 0.0}
+    task = make_task("decode", network_of("linear", continuous_spec), options).eval()
+    batch = batch_of(continuous_spec)
+    found = task.predict_step(batch, 0)
+    torch.testing.assert_close(found[0, 0], torch.tensor([10.0, -2.0]))  # untrained, it says the mean
+    larger = make_task(
+        "decode",
+        network_of("linear", continuous_spec),
+        options | {"output_std": [40.0, 5.0], "output_mean": [100.0, -20.0]},
+    ).eval()
+    torch.testing.assert_close(larger.loss(batch._replace(target=10 * batch.target)), task.loss(batch))
+    with pytest.raises(NeurodataError, match=r"output_std has 1 entries for 2 outputs"):
+        make_task("decode", network_of("linear", continuous_spec), {"output_std": [1.0]})
 
 
 def test_predictions_are_probabilities(network_name, spec, batch_of, task_of):

@@ -225,7 +225,9 @@ def test_a_signal_of_the_same_rate_is_not_interpolated():
 def test_events_can_be_the_target():
     animal = spiking()
     spec = make_spec([animal], inputs="calcium", rate_hz=2.0, window_seconds=4.0, target="spikes", identity="order")
-    assert (spec.target_kind, spec.classes) == ("continuous", ("10", "7", "noise"))
+    assert (spec.target_kind, spec.classes) == ("continuous", ("0", "1", "2"))
+    by_id = make_spec([animal], inputs="calcium", rate_hz=2.0, window_seconds=4.0, target="spikes")
+    assert by_id.classes == ("10", "7", "noise")
     counted = make_spec([animal], inputs="spikes", rate_hz=2.0, window_seconds=4.0, identity="order")
     np.testing.assert_array_equal(prepare(animal, spec).target, prepare(animal, counted).values)
 
