@@ -140,7 +140,7 @@ def observed(recording: Recording, table: str, units: Sequence[int]) -> list[tup
     groups
         Disjoint stretches in seconds, shape ``(stretch, 2)``, and the columns they hold for.
     """
-    everyone = list(range(len(units)))
+    everyone, whole = list(range(len(units))), np.array([_extent(recording, table)])
     if OBSERVED in recording.intervals:
         stated = recording.intervals[OBSERVED]
         edges = np.column_stack([stated[names.START].values, stated[names.STOP].values])
@@ -149,7 +149,7 @@ def observed(recording: Recording, table: str, units: Sequence[int]) -> list[tup
         watched = np.asarray(stated[names.UNIT].values)
         groups: dict[bytes, tuple[Floats, list[int]]] = {}
         for column, unit in enumerate(units):
-            own = _merged(edges[watched == unit])
+            own = _merged(edges[watched == unit]) if (watched == unit).any() else whole
             groups.setdefault(own.tobytes(), (own, []))[1].append(column)
         return list(groups.values())
     if VALIDITY in recording.intervals and "signal" in recording.intervals[VALIDITY]:
@@ -158,7 +158,7 @@ def observed(recording: Recording, table: str, units: Sequence[int]) -> list[tup
         if own_rows.any():
             edges = np.column_stack([stated[names.START].values, stated[names.STOP].values])
             return [(_merged(edges[own_rows]), everyone)]
-    return [(np.array([_extent(recording, table)]), everyone)]
+    return [(whole, everyone)]
 
 
 def covered(stretches: Floats, start: Floats, stop: Floats) -> NDArray[np.bool_]:

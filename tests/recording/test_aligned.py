@@ -112,7 +112,7 @@ class TestSpikes:
         watched = make_intervals([0.0, 1.0, 2.0], [1.0, 2.0, 4.0], unit=[0, 0, 1])
         aligned = spiking([1.0], [0], stop=10.0, obs_intervals=watched).align([0.0], (0, 4), 1)
         n = np.nan
-        np.testing.assert_array_equal(aligned.values[0].T, [[0, 1, n, n], [n, n, 0, 0], [n, n, n, n]])
+        np.testing.assert_array_equal(aligned.values[0].T, [[0, 1, n, n], [n, n, 0, 0], [0, 0, 0, 0]])
 
     def test_events_without_units_are_one_channel(self):
         recording = spiking([1.0], [0], events={"licks": make_events([1.0, 1.5])})
@@ -270,13 +270,11 @@ class TestSamples:
             asked.append((first, after))
             return np.full((after - first, 2), first, np.float32)
 
-        lazy = make_signal(
-            lazy_rows((10_000_000, 2), np.float32, read), channel_id=["a", "b"], units="V", rate_hz=100.0
-        )
+        lazy = make_signal(lazy_rows((1_000_000, 2), np.float32, read), channel_id=["a", "b"], units="V", rate_hz=100.0)
         recording = Recording(ABOUT, {"lfp": lazy})
-        recording.align([50_000.0, 10.0, 11.0], (-1, 2), rate_hz)
+        recording.align([5_000.0, 10.0, 11.0], (-1, 2), rate_hz)
         assert len(asked) == 2
-        assert [abs(first - start) <= 1 for (first, _), start in zip(asked, [900, 4_999_900])] == [True, True]
+        assert [abs(first - start) <= 1 for (first, _), start in zip(asked, [900, 499_900])] == [True, True]
         assert sum(after - first for first, after in asked) <= 400 + 300 + 2
 
 
