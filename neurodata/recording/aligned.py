@@ -219,7 +219,7 @@ def _array(
     array = xr.DataArray(values, dims=(names.EVENT, names.TIME, names.CHANNEL), coords=coordinates)
     array.attrs = {
         key: value for key, value in attributes.items() if key not in (names.START_SECONDS, names.SAMPLING_RATE)
-    } | {names.SAMPLING_RATE: rate_hz}
+    } | {names.SAMPLING_RATE: float(rate_hz)}
     # One division per sample: time 0 is exactly 0, and slices of time are half-open here too.
     return array.assign_coords(time_coordinates(None, bins / rate_hz))
 

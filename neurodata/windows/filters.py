@@ -41,7 +41,8 @@ def band_pass(
     Parameters
     ----------
     signal
-        ``(time, channel)`` at a regular rate; integers are taken in physical units.
+        ``(time, channel)`` at a regular rate; integers are taken in physical units. It (or its stretch) is read into
+        memory as float64.
     low_hz, high_hz
         Edges of the band (-3 dB each); None for no edge there.
     causal
