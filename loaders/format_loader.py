@@ -94,7 +94,7 @@ class FormatLoader(Loader):
         return self.read(session, self.found[session].claim)
 
     def describe(
-        self, session: str, *, modality: str, subject: dict[str, Any] | None = None, **more: Any
+        self, session: str, /, *, modality: str, subject: dict[str, Any] | None = None, **more: Any
     ) -> dict[str, Any]:
         """Return a recording's metadata: what the file says, overruled by the options ``subject`` and ``species``.
 

@@ -22,7 +22,9 @@ def list_options(loader_class: type[Loader]) -> dict[str, inspect.Parameter]:
     """Return a loader's options by name, their annotations as types; those it passes on (``**common``) included."""
     options: dict[str, inspect.Parameter] = {}
     for owner in loader_class.__mro__:
-        if "__init__" not in vars(owner) or owner is Loader:
+        if owner is Loader:
+            break
+        if "__init__" not in vars(owner):
             continue
         hints = typing.get_type_hints(owner.__init__)
         parameters = inspect.signature(owner.__init__).parameters

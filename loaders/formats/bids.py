@@ -1,0 +1,253 @@
+"""BIDS data sets: EEG, iEEG, MEG and fMRI with what their tables and sidecars say, one recording per run."""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import xarray as xr
+
+from neurodata import names
+from neurodata.errors import RawFileError
+from neurodata.recording.recording import Recording
+
+from ..base import Claim
+from ..format_loader import FormatLoader
+from ._bids_files import description, inherited, is_bids, list_recordings, stem
+from ._bids_tables import label_signal, labels_of, read_channels, read_label_codes, read_positions, row_of, subject_of
+from ._fmri_sidecar import find_sidecars, parse_name, read_sidecars
+from ._fmri_tables import read_events, read_table
+from .edf import Edf
+from .mne_raw import MneRaw
+from .nifti import Nifti
+from .nwb import Nwb
+
+_BY_ENDING: dict[str, type[FormatLoader]] = {
+    ".edf": Edf, ".bdf": Edf, ".nii": Nifti, ".nii.gz": Nifti, ".nwb": Nwb
+}  # fmt: skip
+_MODALITY = {"eeg": "eeg", "meg": "meg", "bold": "fmri"}
+
+
+class Bids(FormatLoader):
+    """A data set in the Brain Imaging Data Structure: every EEG, iEEG, MEG and BOLD run becomes one recording.
+
+    The data file is read by its own loader (`edf`, `mne_raw`, `nwb`, `nifti`); what BIDS says of it comes on top:
+
+    - ``participants.tsv``: age, sex, species (human where none is named); all further columns in
+      ``metadata["extra"]["participant"]``. ``scans.tsv``: start of the session, unless the date was shifted (before 1925).
+    - ``channels.tsv``: one signal per channel type (``eeg``, ``eog``, ``ecg``, ``seeg``, ``ecog``, ``misc`` …), every
+      column kept, ``bad`` from ``status``. Units stay those of the file; the table's are in ``units_stated``.
+    - ``electrodes.tsv`` and ``coordsystem.json``: ``x``, ``y``, ``z`` in metres, attribute ``space``.
+    - ``events.tsv``: ``intervals/trials`` with every column; ``label`` is ``trial_type`` (else ``value``), ``code``
+      counts the labels of all runs of the task in alphabetical order, so that it means the same everywhere.
+    - JSON sidecars, by the inheritance principle: task, device, power line frequency, reference; all of it in
+      ``metadata["extra"]["sidecar"]``.
+
+    Recordings are named as their files (``sub-01_task-rest_run-1_eeg``) and the data set by its folder. Not read:
+    anatomical images, physiology files (``_physio``, ``_stim``), behaviour only, source data; derivatives are data sets
+    of their own and are read where their own folder is given.
+
+    Parameters
+    ----------
+    raw
+        The folder with ``dataset_description.json``, or a folder that holds several.
+    only
+        Read runs of one kind only: ``eeg``, ``ieeg``, ``meg`` or ``bold``.
+
+    References
+    ----------
+    Gorgolewski KJ et al. 2016, doi:10.1038/sdata.2016.44; BIDS specification 1.10.
+    """
+
+    version: ClassVar[int] = 1
+    specificity: ClassVar[int] = 5
+
+    def __init__(
+        self, raw: str | Path, *, only: Literal["eeg", "ieeg", "meg", "bold"] | None = None, **common: str | None
+    ) -> None:
+        super().__init__(raw, only=only, **common)
+        self.only = only
+
+    @classmethod
+    def claim(cls, path: Path) -> list[Claim]:
+        """Return one claim per run of a BIDS data set.
+
+        Raises
+        ------
+        RawFileError
+            If the folder is a data set in which no run can be read.
+        """
+        if not path.is_dir() or not is_bids(path):
+            return []
+        found = list_recordings(path)
+        if not found:
+            raise RawFileError(
+                f"{path}: a BIDS data set without EEG, iEEG, MEG or BOLD runs; what is in it is not read"
+            )
+        return [Claim(path, _files_of(path, data), stem(data)) for data in found]
+
+    def sessions(self) -> list[str]:
+        """Return one id per run, sorted by subject and name."""
+        found = [session for session in super().sessions() if self.only in (None, session.rpartition("_")[2])]
+        if not found:
+            raise RawFileError(f"{self.raw}: there is no {self.only!r} run in this BIDS data set")
+        return found
+
+    def read(self, session: str, claim: Claim) -> Recording:
+        """Return one run.
+
+        Raises
+        ------
+        RawFileError
+            If its data file or one of its tables cannot be read.
+        """
+        data = _data_of(claim)
+        recording = self._read_data(data)
+        sidecar = read_sidecars(find_sidecars(data, parse_name(data).suffix))
+        signals = self._signals(data, recording, sidecar)
+        intervals = dict(recording.intervals) | self._trials(data)
+        metadata = self._metadata(session, claim, data, signals, sidecar, dict(recording.metadata))
+        return Recording(metadata, signals, recording.events, intervals, recording.units)
+
+    def _read_data(self, data: Path) -> Recording:
+        loader_class = _BY_ENDING.get("." + data.name.partition(".")[2].lower(), MneRaw)
+        loader = loader_class(data, dataset=self.dataset, name=stem(data))
+        return loader.load(loader.sessions()[0])
+
+    def _signals(self, data: Path, recording: Recording, sidecar: dict[str, Any]) -> dict[str, xr.DataArray]:
+        stored = dict(recording.signals_stored)
+        if parse_name(data).suffix == "bold":
+            return stored
+        channels = read_channels(inherited(data, "channels", ".tsv"))
+        positions, space = read_positions(
+            inherited(data, "electrodes", ".tsv"), inherited(data, "coordsystem", ".json")
+        )
+        signals: dict[str, xr.DataArray] = {}
+        for name, signal in stored.items():
+            for kind, part in label_signal(signal, channels, positions, space).items():
+                unique = kind if kind not in signals else f"{kind}_{name}"
+                more = {"line_frequency_hz": sidecar.get("PowerLineFrequency")}
+                more |= {"reference": sidecar.get("EEGReference") or sidecar.get("iEEGReference")}
+                stated = {
+                    key: value for key, value in more.items() if isinstance(value, (int, float, str)) and value != "n/a"
+                }
+                signals[unique] = part.rename(unique).assign_attrs(stated)
+        return signals
+
+    @cached_property
+    def _codes(self) -> dict[tuple[Path, str], dict[str, int]]:
+        """Codes of the labels, per data set and task."""
+        tables: dict[tuple[Path, str], list[Path]] = {}
+        for found in self.found.values():
+            data = _data_of(found.claim)
+            events = inherited(data, "events", ".tsv")
+            if events is not None:
+                tables.setdefault(_task_of(data), []).append(events)
+        return {task: read_label_codes(list(dict.fromkeys(paths))) for task, paths in tables.items()}
+
+    def _trials(self, data: Path) -> dict[str, xr.Dataset]:
+        events = inherited(data, "events", ".tsv")
+        if events is None:
+            return {}
+        trials = read_events(events)
+        labels = labels_of(read_table(events))
+        if any(labels):
+            codes = self._codes[_task_of(data)]
+            code = [codes.get(label, -1) for label in labels]
+            trials = trials.assign(
+                {
+                    names.LABEL: (names.INTERVAL, np.asarray(labels, np.str_)),
+                    names.CODE: (names.INTERVAL, np.asarray(code, np.int64)),
+                }
+            ).assign_attrs(code_source="alphabetical order of the labels of all runs of the task")
+        return {"trials": trials}
+
+    def _metadata(
+        self,
+        session: str,
+        claim: Claim,
+        data: Path,
+        signals: dict[str, xr.DataArray],
+        sidecar: dict[str, Any],
+        inner: dict[str, Any],
+    ) -> dict[str, Any]:
+        root, entities = claim.path, parse_name(data).entities
+        about = description(root)
+        participant = row_of(root / "participants.tsv", "participant_id", f"sub-{entities['sub']}")
+        personal = {
+            key: value for key, value in inner["subject"].items() if key in ("sex", "age") and value not in ("U", None)
+        }
+        stated = {key: value for key, value in subject_of(root / "participants.tsv", entities["sub"]).items() if value}
+        device = " ".join(str(sidecar[key]) for key in ("Manufacturer", "ManufacturersModelName") if sidecar.get(key))
+        more = {"sidecar": sidecar, "participant": participant, "file": inner.get("extra")}
+        suffix = parse_name(data).suffix
+        return self.describe(
+            session,
+            modality=_MODALITY.get(suffix) or ("ecog" if "ecog" in signals else "seeg"),
+            subject=personal | stated,
+            session=f"ses-{entities['ses']}" if "ses" in entities else None,
+            session_start=_start_of(root, data) or inner.get("session_start"),
+            task=str(sidecar.get("TaskName") or entities.get("task") or "") or None,
+            device=device or inner.get("device"),
+            description=str(about.get("Name") or "") or None,
+            licence=str(about.get("License") or "") or None,
+            citation=_citation_of(about),
+            extra={key: value for key, value in more.items() if value},
+        )
+
+
+def _files_of(root: Path, data: Path) -> tuple[Path, ...]:
+    """The data file first, then all that is read with it."""
+    if data.is_dir():
+        own = tuple(sorted(path for path in data.rglob("*") if path.is_file()))
+    else:
+        # Companions of a header (.vhdr: .eeg, .vmrk; .set: .fdt; .hdr: .img) and later parts share its stem.
+        base = re.sub(r"_split-\d+", "", stem(data))
+        own = tuple(
+            path
+            for path in sorted(data.parent.iterdir())
+            if path.is_file() and path.suffix not in (".json", ".tsv") and re.sub(r"_split-\d+", "", stem(path)) == base
+        )
+    first = own[0] if data.is_dir() and own else data
+    tables = [inherited(data, kind, ".tsv") for kind in ("channels", "electrodes", "events", "scans")]
+    tables += [inherited(data, "coordsystem", ".json"), root / "participants.tsv", root / "dataset_description.json"]
+    beside = [
+        path for path in (*find_sidecars(data, parse_name(data).suffix), *tables) if path is not None and path.is_file()
+    ]
+    return tuple(dict.fromkeys((data if not data.is_dir() else first, *own, *beside)))
+
+
+def _data_of(claim: Claim) -> Path:
+    """The run's file, or its folder where it is one (CTF's ``.ds``)."""
+    inside = [folder for folder in claim.files[0].parents if claim.path in folder.parents]
+    return next((folder for folder in reversed(inside) if folder.suffix == ".ds"), claim.files[0])
+
+
+def _task_of(data: Path) -> tuple[Path, str]:
+    place = next((folder for folder in data.parents if (folder / "dataset_description.json").is_file()), data.parent)
+    return place, parse_name(data).entities.get("task", "")
+
+
+def _start_of(root: Path, data: Path) -> str | None:
+    """When the run began, by ``scans.tsv``; dates before 1925 were shifted on purpose."""
+    scans = inherited(data, "scans", ".tsv")
+    if scans is None:
+        return None
+    acquired = row_of(scans, "filename", data.relative_to(scans.parent).as_posix()).get("acq_time", "")
+    whole = re.fullmatch(r"(\d{4})-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z?", acquired)
+    return acquired if whole and int(whole[1]) >= 1925 else None
+
+
+def _citation_of(about: dict[str, Any]) -> str | None:
+    authors = about.get("Authors")
+    listed = ", ".join(map(str, authors)) if isinstance(authors, list) else ""
+    parts = [
+        listed,
+        str(about.get("Name") or ""),
+        str(about.get("DatasetDOI") or ""),
+        str(about.get("HowToAcknowledge") or ""),
+    ]
+    return ". ".join(part for part in parts if part) or None
