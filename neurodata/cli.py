@@ -31,6 +31,9 @@ out = Console(width=None if sys.stdout.isatty() else 140)  # a pipe or a log has
 err = Console(stderr=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+SIMULATED = ("spikes", "eeg", "seeg", "fmri", "eeg_fmri")
+"""Modalities whose raw files ``neurodata.simulate.NAME.write_raw`` makes; worms have more options."""
+
 StorePath = Annotated[
     Path, typer.Argument(metavar="STORE[/DATASET/RECORDING]", help="A store, or one recording of it.")
 ]
@@ -212,25 +215,35 @@ def verify(path: StorePath, as_json: Json = False) -> None:
 
 @app.command()
 def simulate(
-    modality: Annotated[str, typer.Argument(help="calcium")],
+    modality: Annotated[str, typer.Argument(help="calcium, spikes, eeg, seeg, fmri or eeg_fmri")],
     folder: Annotated[Path, typer.Argument(help="Where the raw files go.")],
     recordings: Annotated[int, typer.Option(min=1, help="How many animals.")] = 5,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     seconds: Annotated[float, typer.Option(min=1.0, help="Length of each recording.")] = 600.0,
-    connectome: Annotated[Path | None, typer.Option(help="A connectome CSV (rows pre, columns post).")] = None,
+    connectome: Annotated[
+        Path | None, typer.Option(help="Of calcium: a connectome CSV (rows pre, columns post).")
+    ] = None,
 ) -> None:
     """Simulate recordings with known truth, as raw files in the field's own format."""
+    import importlib
+
     from neurodata.checks import check_exists, check_option
     from neurodata.simulate.calcium import simulate_worms
     from neurodata.simulate.kato_layout import write_kato_layout
 
-    check_option("modality to simulate", modality, ["calcium"])
+    check_option("modality to simulate", modality, ["calcium", *SIMULATED])
     if connectome is not None:
+        if modality != "calcium":
+            raise UsageError(f"--connectome wires simulated worms (calcium), not {modality}")
         check_exists("connectome", connectome)
-    write_kato_layout(simulate_worms(recordings, seconds, seed, connectome=connectome), folder)
+    if modality == "calcium":
+        write_kato_layout(simulate_worms(recordings, seconds, seed, connectome=connectome), folder)
+    else:
+        simulator = importlib.import_module(f"neurodata.simulate.{modality}")
+        simulator.write_raw(folder, recordings=recordings, seconds=seconds, seed=seed)
     out.print(
         Text(
-            f"{recordings} worms of {seconds:g} s in {folder}; convert them with: neurodata convert kato_brain_2015 {folder} STORE"
+            f"{recordings} recordings of {seconds:g} s in {folder}; convert them with: neurodata convert auto {folder} STORE"
         )
     )
 
