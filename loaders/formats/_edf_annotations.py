@@ -15,6 +15,8 @@ from ._edf_records import read_bytes
 _BLOCK_BYTES = 16 << 20
 _MOST_RECORD_BYTES = 64 << 20
 """Largest annotation channel of one record; the standard allows 61440 bytes for a whole record."""
+_MOST_RECORDS = 10_000_000
+"""Most records with annotations: eleven days of records of 0.1 s."""
 _LIST = re.compile(rb"([+-]?\d{1,15}(?:[.,]\d{0,15})?)(?:\x15(\d{0,15}(?:[.,]\d{0,15})?))?\x14(.*)", re.DOTALL)
 """Onset, duration and texts of one time-stamped annotation list (EDF+ 2003, section 2.2.2)."""
 
@@ -42,6 +44,8 @@ def read_annotations(path: Path, header: EdfHeader) -> Annotations:
 
     The first annotation of each record in the first such channel has no text and says when the record began.
     """
+    if header.n_records > _MOST_RECORDS and any(channel.is_annotations for channel in header.channels):
+        raise RawFileError(f"{path}: {header.n_records} records with annotations, at most {_MOST_RECORDS} are read")
     entries: list[Annotation] = []
     onsets: list[Decimal | None] = [None] * header.n_records
     unread = 0

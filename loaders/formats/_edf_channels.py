@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from neurodata.identity.eeg_montage import CleanLabel, clean_label
+
 from ._edf_header import EdfChannel, EdfHeader
 
 NEURAL = ("EEG", "SEEG", "ECOG", "LFP")
@@ -43,13 +45,6 @@ _BY_NAME: tuple[tuple[str, str], ...] = (
 a shaft are called LAT1 or ACC1."""
 _RULES = tuple((kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in _BY_NAME)
 
-_ROWS = {"fp": "Fp", "af": "AF", "f": "F", "fc": "FC", "ft": "FT", "c": "C", "cp": "CP", "t": "T", "tp": "TP",
-         "p": "P", "po": "PO", "o": "O", "i": "I", "n": "N", "a": "A", "m": "M", "afp": "AFp", "aff": "AFF",
-         "ffc": "FFC", "fft": "FFT", "fcc": "FCC", "ftt": "FTT", "ccp": "CCP", "ttp": "TTP", "cpp": "CPP",
-         "tpp": "TPP", "ppo": "PPO", "poo": "POO", "oi": "OI"}  # fmt: skip
-"""Rows of the 10-5 system (Oostenveld & Praamstra 2001, doi:10.1016/S1388-2457(00)00527-7), and ear and mastoid."""
-_HIGHEST = {"Fp": 2, "O": 2, "I": 2, "N": 2, "A": 2, "M": 2, "C": 6, "FC": 6, "CP": 6}
-_ELECTRODE = re.compile(r"([A-Za-z]{1,3}?)(z|\d{1,2})(h?)", re.IGNORECASE)
 _CONTACT = re.compile(r"([A-Za-z]{1,4}['’`]?)[ _-]?0*(\d{1,2})")
 _LONGEST_SHAFT = 20
 
@@ -60,6 +55,7 @@ class Named:
 
     channel: EdfChannel
     label: str
+    confidence: float
     reference: str
     kind: str
     units: str
@@ -70,22 +66,10 @@ def clean_units(text: str) -> str:
     return _UNITS.get(text.strip().lower(), text.strip()) if text != "MV" else "MV"
 
 
-def electrode_name(text: str) -> str | None:
-    """Return a scalp electrode in the spelling of the 10-10 (10-5) system, None where it is none."""
-    match = _ELECTRODE.fullmatch(text.strip())
-    row = _ROWS.get(match[1].lower()) if match else None
-    if match is None or row is None:
-        return None
-    if match[2].lower() == "z":
-        return f"{row}z{match[3].lower()}" if row not in ("A", "M", "T", "FT", "TP") else None
-    number = int(match[2])
-    return f"{row}{number}{match[3].lower()}" if 1 <= number <= _HIGHEST.get(row, 10) else None
-
-
-def clean_label(raw: str) -> tuple[str, str, str]:
+def split_label(raw: str) -> tuple[str, str, str]:
     """Return a channel's name, its reference (empty where the label names none) and the type its prefix states.
 
-    ``EEG Fp1-Ref`` is Fp1, ``Fc5.`` FC5; ``F4-A1`` is a derivation and stays one.
+    ``EEG Fp1-Ref`` is Fp1 against Ref; ``F4-A1`` is a derivation and stays one.
     """
     prefix = _PREFIX.match(raw)
     stated = prefix[1].upper() if prefix else ""
@@ -93,8 +77,11 @@ def clean_label(raw: str) -> tuple[str, str, str]:
     text = text.strip().rstrip(".").strip() or raw.strip()
     tail = _REFERENCE.search(text)
     name, reference = (text[: tail.start()].strip(), tail[1]) if tail else (text, "")
-    parts = [electrode_name(part) or part.strip() for part in re.split(r"-", name)]
-    return "-".join(parts), reference, {"IEEG": "SEEG", "EKG": "ECG"}.get(stated, stated)
+    return name, reference, {"IEEG": "SEEG", "EKG": "ECG"}.get(stated, stated)
+
+
+def _is_electrode(name: str) -> bool:
+    return clean_label(name).kind in ("electrode", "reference")
 
 
 def name_channels(header: EdfHeader, modality: str | None) -> list[Named]:
@@ -105,7 +92,7 @@ def name_channels(header: EdfHeader, modality: str | None) -> list[Named]:
     where unit and rate are those of the brain's channels, else it is ``MISC``.
     """
     kept = [channel for channel in header.channels if channel.samples and not channel.is_annotations]
-    cleaned = [clean_label(channel.label) for channel in kept]
+    cleaned = [split_label(channel.label) for channel in kept]
     shafts = set() if modality else _shafts([name for name, _, _ in cleaned])
     kinds = [_kind(channel, name, stated, name in shafts) for channel, (name, _, stated) in zip(kept, cleaned)]
     main = modality.upper() if modality else ("SEEG" if shafts else "EEG")
@@ -117,7 +104,10 @@ def name_channels(header: EdfHeader, modality: str | None) -> list[Named]:
             kind = main if (channel.samples, unit) == home and any(c.isalnum() for c in name) else "MISC"
         elif kind in NEURAL and modality:
             kind = main
-        named.append(Named(channel, name, reference, kind, unit))
+        # Only scalp electrodes have canonical names: a depth contact called T3 is no T7.
+        clean = clean_label(name) if kind == "EEG" else CleanLabel(name, 0.0)
+        label = clean.label if clean.confidence else name
+        named.append(Named(channel, label, clean.confidence, reference, kind, unit))
     return named
 
 
@@ -126,13 +116,13 @@ def _kind(channel: EdfChannel, name: str, stated: str, in_shaft: bool) -> str:
     if in_shaft:
         return "SEEG"
     for kind, pattern in _RULES:
-        if pattern.search(name) and electrode_name(name) is None:
+        if pattern.search(name) and not _is_electrode(name):
             return kind
     if stated in ("ECG", "EMG", "EOG", *NEURAL):
         return stated
     if clean_units(channel.units) not in (*_VOLTS, "a.u."):
         return "PULSE" if clean_units(channel.units) == "bpm" else "MISC"
-    return "EEG" if all(electrode_name(part) for part in name.split("-")) else ""
+    return "EEG" if clean_label(name).confidence else ""
 
 
 def _shafts(names: Sequence[str]) -> set[str]:
@@ -147,10 +137,10 @@ def _shafts(names: Sequence[str]) -> set[str]:
         if match and not any(pattern.search(name) for _, pattern in _RULES):
             shafts.setdefault(match[1], {})[int(match[2])] = name
     long = [s for s in shafts.values() if 4 <= len(s) <= _LONGEST_SHAFT and max(s) <= _LONGEST_SHAFT]
-    surely = [s for s in long if sum(electrode_name(name.split("-")[0]) is None for name in s.values()) >= 2]
+    surely = [s for s in long if sum(not _is_electrode(name.split("-")[0]) for name in s.values()) >= 2]
     contacts = {name for shaft in long for name in shaft.values()}
     n_sure = sum(map(len, surely))
-    midline = any((electrode_name(name.split("-")[0]) or "").endswith("z") for name in names)
+    midline = any(clean_label(name.split("-")[0]).label.endswith("z") for name in names)
     clear = n_sure > len(names) / 2 or (n_sure >= 4 and not midline)
     return contacts if len(long) >= 2 and len(contacts) > len(names) / 2 and clear else set()
 

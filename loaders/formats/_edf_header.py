@@ -147,7 +147,7 @@ def read_header(path: Path) -> EdfHeader:
         count = _count(fixed["channels"], "number of signals", path)
         if count < 1:
             raise RawFileError(f"{path}: expected at least one signal, the header says {count}")
-        rest = stream.read(BLOCK * count)
+        rest = stream.read(BLOCK * count) if BLOCK * (count + 1) <= n_bytes else b""
     if len(rest) < BLOCK * count:
         raise RawFileError(
             f"{path}: expected a header of {BLOCK * (count + 1)} bytes for {count} signals, the file has {n_bytes} "

@@ -36,8 +36,8 @@ class Edf(FormatLoader):
       behind its name (``eeg_256hz``, ``misc_mV``). Samples are the file's integers (int16, of BDF int32), read record
       by record where they are asked for; ``scale_factor`` and ``add_offset`` are the header's calibration.
       Columns: ``channel_id`` and ``label_raw`` are the label in the file (a second one of the same name gets ``_2``),
-      ``label`` is it without prefix, reference and padding and in 10-10 spelling (``EEG FP1-Ref`` is Fp1), ``type``,
-      ``reference``, ``transducer``, ``filter``, ``file_channel`` (position in the file, from 0).
+      ``label`` is it without prefix, reference and padding, of scalp electrodes the canonical name (``EEG T3-Ref`` is
+      T7; ``label_confidence`` 1), ``type``, ``reference``, ``transducer``, ``filter``, ``file_channel`` (position in the file, from 0).
     - ``events/annotations``: annotations without duration (or of duration 0); ``intervals/annotations``: those with
       one. ``label`` is the text without blanks around it, ``text`` is it exactly.
     - ``intervals/validity`` where records do not follow each other (EDF+D): samples lie back to back, gaps are gaps.
@@ -175,6 +175,7 @@ def _columns(group: Sequence[Named]) -> dict[str, Any]:
     columns: dict[str, Any] = {
         names.LABEL: [entry.label for entry in group],
         names.LABEL_RAW: [entry.channel.label for entry in group],
+        names.LABEL_CONFIDENCE: np.array([entry.confidence for entry in group]),
         "type": [entry.kind for entry in group],
         "reference": [entry.reference for entry in group],
         "transducer": [entry.channel.transducer for entry in group],

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from neurodata.errors import RawFileError
-from neurodata.loaders.formats._edf_channels import clean_label, clean_units, electrode_name
+from neurodata.loaders.formats._edf_channels import clean_units, split_label
 from neurodata.loaders.formats.edf import Edf
 from neurodata.recording.validate import validate
 
@@ -424,37 +424,35 @@ def test_channels_are_typed_by_label(fake, tmp_path, labels, units, expected):
 
 
 @pytest.mark.parametrize(
-    ("raw", "cleaned"),
+    ("raw", "parts"),
     [
-        ("Fc5.", ("FC5", "", "")),
-        ("EEG FP1-REF", ("Fp1", "REF", "EEG")),
+        ("Fc5.", ("Fc5", "", "")),
+        ("EEG FP1-REF", ("FP1", "REF", "EEG")),
         ("EEG Fpz-Cz", ("Fpz-Cz", "", "EEG")),
         ("F4-A1", ("F4-A1", "", "")),
         ("EEG A'12-Ref", ("A'12", "Ref", "EEG")),
         ("POL DC01", ("DC01", "", "POL")),
         ("ECG II", ("ECG II", "", "ECG")),
         ("Iz..", ("Iz", "", "")),
-        ("EEG afz-le", ("AFz", "le", "EEG")),
+        ("EEG afz-le", ("afz", "le", "EEG")),
         ("", ("", "", "")),
     ],
 )
-def test_labels_are_cleaned(raw, cleaned):
-    assert clean_label(raw) == cleaned
+def test_labels_are_taken_apart(raw, parts):
+    assert split_label(raw) == parts
 
 
-def test_electrodes_and_units():
-    names = ["fP1", "CZ", "po10", "C7", "T7", "FTT9h", "X1", "A3", "Oz", "O3"]
-    assert [electrode_name(name) for name in names] == [
-        "Fp1",
-        "Cz",
-        "PO10",
-        None,
-        "T7",
-        "FTT9h",
-        None,
-        None,
-        "Oz",
-        None,
-    ]
+def test_only_scalp_electrodes_get_canonical_names(fake, tmp_path):
+    labels = ["EEG T3-Ref", "Fc5.", "CZ-A2", "EEG X7-Ref"]
+    channels = [fake.Channel(label, fake.integers(i, 1, 4)) for i, label in enumerate(labels)]
+    path = fake.write_file(tmp_path / "a.edf", fake.File(reserved="", channels=channels))
+    eeg = read_edf(path).signals["eeg"]
+    assert eeg.label.values.tolist() == ["T7", "FC5", "Cz-A2", "X7"]
+    assert eeg.label_confidence.values.tolist() == [1.0, 1.0, 1.0, 0.0]
+    depth = read_edf(path, modality="seeg").signals["seeg"]
+    assert depth.label.values.tolist() == ["T3", "Fc5", "CZ-A2", "X7"]
+
+
+def test_units_are_spelt_alike():
     units = ["\u00b5V", "\u03bcV", "UV", "mv", "MV", "", "BPM", "%", "mmHg"]
     assert [clean_units(unit) for unit in units] == ["uV", "uV", "uV", "mV", "MV", "a.u.", "bpm", "%", "mmHg"]
