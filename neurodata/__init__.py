@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from neurodata.batches.datamodule import RecordingDataModule as RecordingDataModule
+    from neurodata.exports.to_pandas import to_pandas as to_pandas
+    from neurodata.exports.to_pynapple import to_pynapple as to_pynapple
     from neurodata.loaders.convert import convert as convert
     from neurodata.models.checkpoints import from_pretrained as from_pretrained
     from neurodata.models.checkpoints import save_pretrained as save_pretrained
@@ -28,12 +30,18 @@ if TYPE_CHECKING:
     from neurodata.store.store import open_store as open_store
     from neurodata.store.verify import verify_recording as verify_recording
     from neurodata.store.write import write_recording as write_recording
+    from neurodata.windows.eeg_views import re_reference as re_reference
+    from neurodata.windows.epochs import make_epochs as make_epochs
+    from neurodata.windows.filters import band_pass as band_pass
+    from neurodata.windows.filters import notch as notch
     from neurodata.windows.homogenise import homogenise as homogenise
     from neurodata.windows.select import make_windows as make_windows
     from neurodata.windows.splits import split_by as split_by
 
 _HOMES = {
     "RecordingDataModule": "batches.datamodule",
+    "to_pandas": "exports.to_pandas",
+    "to_pynapple": "exports.to_pynapple",
     "convert": "loaders.convert",
     "from_pretrained": "models.checkpoints",
     "save_pretrained": "models.checkpoints",
@@ -52,6 +60,10 @@ _HOMES = {
     "open_store": "store.store",
     "verify_recording": "store.verify",
     "write_recording": "store.write",
+    "re_reference": "windows.eeg_views",
+    "make_epochs": "windows.epochs",
+    "band_pass": "windows.filters",
+    "notch": "windows.filters",
     "homogenise": "windows.homogenise",
     "make_windows": "windows.select",
     "split_by": "windows.splits",

@@ -83,7 +83,7 @@ def _view(member: M) -> M:
     copy: Any = member.copy(deep=False)
     copy.attrs = plain_copy(copy.attrs)
     for name in [*getattr(copy, "data_vars", ()), *copy.coords]:
-        if name not in copy.indexes:
+        if name not in copy.xindexes:
             copy[name].attrs = plain_copy(copy[name].attrs)
     kept: M = copy
     return kept
@@ -218,7 +218,7 @@ class Recording:
             elif index is not None and not isinstance(index, TimeIndex) and signal.sizes[names.TIME]:
                 ends.append(float(signal[names.TIME][-1]))
         if len(ends) == 1:
-            ends += [float(table[names.TIME].max()) for table in self.events.values() if table.sizes[names.EVENT]]
+            ends += [float(table[names.TIME][-1]) for table in self.events.values() if table.sizes[names.EVENT]]
             ends += [float(table[names.STOP].max()) for table in self.intervals.values() if table.sizes[names.INTERVAL]]
         return max(ends)
 
