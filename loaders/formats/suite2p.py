@@ -180,7 +180,8 @@ def _kept(settings: dict[str, Any]) -> dict[str, Any]:
         value = value.item() if isinstance(value, np.generic) else value
         value = value.tolist() if isinstance(value, np.ndarray) and value.size <= 4 else value
         if isinstance(value, (str, bool, int)) or (isinstance(value, float) and np.isfinite(value)):
-            kept[key] = value[:100] if isinstance(value, str) else value
+            if not isinstance(value, str) or value.isprintable():
+                kept[key] = value[:100] if isinstance(value, str) else value
         elif isinstance(value, list) and 0 < len(value) <= 4 and all(type(item) is int for item in value):
             kept[key] = value
     return kept
