@@ -1,0 +1,246 @@
+"""Spikes, events and intervals from the variables of a file: sorted vectors, cells of them, starts with stops."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from neurodata.recording.timed import clock_of, make_events, make_intervals, make_units
+
+from ._variables_inventory import Inventory
+from ._variables_names import is_event_name, is_spike_name, is_time_name, last_name, name_of, unit_of, words
+from ._variables_tree import Array, Cells, Opaque, Text
+
+_START = re.compile(r"^(.*?)[_.]?(starts?|onsets?|begins?|starttimes?|start_times?|t_?start|tstart)$", re.IGNORECASE)
+_STOPS = {"start": ("stop", "end"), "onset": ("offset",), "begin": ("end",)}
+_UNIT_WORDS = {
+    "clu",
+    "cluster",
+    "clusters",
+    "unit",
+    "units",
+    "neuron",
+    "neurons",
+    "cell",
+    "cells",
+    "index",
+    "id",
+    "ids",
+}
+_UNITS = ((1.0, "seconds"), (1e-3, "milliseconds"), (1e-4, "ten-thousandths of a second"), (1e-6, "microseconds"))
+
+
+@dataclass
+class Moments:
+    """What was made so far, and what it is held against: the stretch that the signals cover."""
+
+    found: Inventory
+    stop: float | None = None
+    rate: float | None = None
+    n_samples: int | None = None
+    default_rate: float | None = None
+    events: dict[str, xr.Dataset] = field(default_factory=dict)
+    intervals: dict[str, xr.Dataset] = field(default_factory=dict)
+    units: xr.Dataset | None = None
+    names: set[str] = field(default_factory=set)
+
+    def to_seconds(self, path: str, values: NDArray[np.float64]) -> tuple[NDArray[np.float64], str]:
+        """Return times in seconds, and where their unit is from.
+
+        A unit in the name counts first; else the times are held against the stretch that the signals cover.
+        """
+        stated = unit_of(path)
+        if stated is not None:
+            return values * stated, "the variable's name"
+        largest = float(values.max()) if len(values) else 0.0
+        whole = bool((values == np.round(values)).all())
+        counted = bool({"frame", "frames", "sample", "samples", "ind", "inds", "index", "idx"} & words(path))
+        if whole and counted and self.rate is not None:
+            return values / self.rate, f"samples at {self.rate:g} Hz"
+        if self.stop is None or not len(values):
+            return values, "seconds (assumed: the file does not say)"
+        if whole and self.rate and self.n_samples and self.stop * 1.05 + 1 < largest <= self.n_samples + 1:
+            self.found.notes.append(f"{path} is taken for sample numbers: it runs to {largest:g} of {self.n_samples}")
+            return values / self.rate, f"samples at {self.rate:g} Hz (inferred)"
+        for scale, what in _UNITS:
+            if largest * scale <= self.stop * 1.05 + 1:
+                if scale != 1.0:
+                    self.found.notes.append(
+                        f"{path} is taken for {what}: it runs to {largest:g}, the recording to {self.stop:g} s"
+                    )
+                return values * scale, f"{what} (inferred: they fit the signals)"
+        return values, "seconds (assumed: they fit no unit)"
+
+
+def sorted_times(array: Any, *, strictly: bool = False) -> NDArray[np.float64] | None:
+    """Return a vector without its NaN padding where it is sorted and not negative, None where it is no such vector."""
+    if not isinstance(array, Array) or array.dtype.kind not in "iuf" or len(array.long_axes) > 1:
+        return None
+    values = array.vector()
+    values = values[~np.isnan(values)]
+    steps = np.diff(values)
+    if not np.isfinite(values).all() or (steps < 0).any() or (strictly and (steps == 0).any()):
+        return None
+    return values
+
+
+def add_moments(moments: Moments) -> None:
+    """Make spikes, events and intervals of what no signal took."""
+    found = moments.found
+    for cells in found.cells:
+        if cells.path not in found.used:
+            _add_trains(moments, cells)
+    _add_labelled_spikes(moments)
+    _add_intervals(moments)
+    for vector in found.vectors:
+        if vector.path in found.used or not (is_event_name(vector.path) or is_time_name(vector.path)):
+            continue
+        values = sorted_times(vector)
+        if values is None or (np.diff(values) == 0).all():
+            continue
+        times, source = moments.to_seconds(vector.path, values)
+        name = name_of(vector.path, moments.names)
+        attributes = {"variable": vector.path, "time_unit_source": source}
+        if is_spike_name(vector.path) and moments.units is None:
+            moments.units = make_units([last_name(vector.path)])
+            moments.events["spikes"] = make_events(times, unit=np.zeros(len(times), np.int32), attributes=attributes)
+        else:
+            moments.events[name] = make_events(times, attributes=attributes)
+        found.used.add(vector.path)
+
+
+def _add_trains(moments: Moments, cells: Cells) -> None:
+    """Cells of sorted times, one per unit."""
+    if is_time_name(cells.path) and not is_spike_name(cells.path):
+        return
+    if sum(size > 1 for size in cells.shape) > 1 or moments.units is not None:
+        return
+    trains = [_train(item) for item in cells.items]
+    kept = [train for train in trains if train is not None]
+    if len(kept) < len(trains) or not sum(map(len, kept)):
+        return
+    everything, source = moments.to_seconds(cells.path, np.concatenate(kept))
+    unit = np.repeat(np.arange(len(kept)), [len(train) for train in kept])
+    order = np.argsort(everything, kind="stable")
+    attributes = {"variable": cells.path, "time_unit_source": source}
+    moments.events["spikes"] = make_events(everything[order], unit=unit[order], attributes=attributes)
+    moments.units = _make_units(moments.found, cells, len(kept))
+    moments.found.used.add(cells.path)
+
+
+def _train(item: Any) -> NDArray[np.float64] | None:
+    if isinstance(item, Array) and item.size == 0:
+        return np.empty(0)
+    if isinstance(item, Opaque) and item.kind.startswith(("nothing", "empty")):
+        return np.empty(0)
+    return sorted_times(item)
+
+
+def _make_units(found: Inventory, cells: Cells, n_units: int) -> xr.Dataset:
+    """The units of cells of times, with the vectors and texts that have one entry for each."""
+    columns: dict[str, Any] = {}
+    scope = cells.path.rpartition(".")[0]
+    for node in [*found.vectors, *found.texts]:
+        entries = len(node.rows) if isinstance(node, Text) else node.size
+        if entries != n_units or node.path in found.used or node.path.rpartition(".")[0] != scope:
+            continue
+        if isinstance(node, Array) and is_event_name(node.path):
+            continue
+        values = [row.strip() for row in node.rows] if isinstance(node, Text) else node.values().ravel(order="F")
+        columns[name_of(last_name(node.path), {"unit_id", *columns})] = values
+        found.used.add(node.path)
+    width = len(str(max(n_units - 1, 0)))
+    return make_units([f"unit{i:0{width}d}" for i in range(n_units)], **columns)
+
+
+def _add_labelled_spikes(moments: Moments) -> None:
+    """One vector of spike times with another that says which unit each is of."""
+    found = moments.found
+    if moments.units is not None:
+        return
+    for vector in found.vectors:
+        values = sorted_times(vector) if vector.path not in found.used else None
+        if values is None or not (is_spike_name(vector.path) or is_time_name(vector.path)):
+            continue
+        for other in found.vectors:
+            same_place = other.path.rpartition(".")[0] == vector.path.rpartition(".")[0]
+            named = bool(words(other.path) & _UNIT_WORDS)
+            if other is vector or other.size != len(values) or not same_place or not named:
+                continue
+            codes = other.vector()
+            if not (codes == np.round(codes)).all():
+                continue
+            known, unit = np.unique(codes.astype(np.int64), return_inverse=True)
+            times, source = moments.to_seconds(vector.path, values)
+            attributes = {"variable": vector.path, "unit_variable": other.path, "time_unit_source": source}
+            moments.events["spikes"] = make_events(times, unit=unit, attributes=attributes)
+            moments.units = make_units([str(code) for code in known])
+            found.used.update((vector.path, other.path))
+            return
+
+
+def _add_intervals(moments: Moments) -> None:
+    found = moments.found
+    by_path = {vector.path: vector for vector in found.vectors if vector.path not in found.used}
+    for path, start in list(by_path.items()):
+        stop = _partner(path, by_path)
+        if stop is None or start.size != stop.size:
+            continue
+        first, last = start.vector(), stop.vector()
+        if not (np.isfinite(first).all() and np.isfinite(last).all() and (last >= first).all()):
+            continue
+        edges, source = moments.to_seconds(stop.path, np.concatenate([first, last]))
+        scope = path.rpartition(".")[0]
+        prefix = re.sub(_START, r"\1", last_name(path)).strip("_.") or last_name(scope) or "epochs"
+        columns = _columns_at(found, scope, start.size, {path, stop.path})
+        name = name_of(prefix, moments.names)
+        attributes = {"variable": path, "stop_variable": stop.path, "time_unit_source": source}
+        moments.intervals[name] = make_intervals(
+            edges[: len(first)], edges[len(first) :], attributes=attributes, **columns
+        )
+        found.used.update((path, stop.path))
+
+
+def _partner(path: str, known: dict[str, Array]) -> Array | None:
+    own = last_name(path)
+    for word, others in _STOPS.items():
+        for other in others:
+            for mine, theirs in ((word, other), (word.capitalize(), other.capitalize()), (word.upper(), other.upper())):
+                if mine in own:
+                    candidate = known.get(path[: len(path) - len(own)] + own.replace(mine, theirs))
+                    if candidate is not None:
+                        return candidate
+    return None
+
+
+def _columns_at(found: Inventory, scope: str, length: int, taken: set[str]) -> dict[str, Any]:
+    """Vectors and texts of the same struct with one entry per interval."""
+    columns: dict[str, Any] = {}
+    for node in [*found.vectors, *found.texts]:
+        entries = len(node.rows) if isinstance(node, Text) else node.size
+        if entries == length and node.path not in found.used | taken and node.path.rpartition(".")[0] == scope:
+            values = [row.strip() for row in node.rows] if isinstance(node, Text) else node.values().ravel(order="F")
+            columns[name_of(last_name(node.path), {"start", "stop", *columns})] = values
+            found.used.add(node.path)
+    return columns
+
+
+def span_of(signals: dict[str, xr.DataArray]) -> tuple[float | None, float | None, int | None]:
+    """Return end in seconds, rate in Hz and number of samples of the signal that reaches furthest."""
+    best: tuple[float | None, float | None, int | None] = (None, None, None)
+    for signal in signals.values():
+        clock = clock_of(signal)
+        if clock is None:
+            stop, rate = float(signal["time"][-1]), None
+        elif clock.unit == "seconds":
+            stop, rate = clock.time(clock.size - 1) + 1 / clock.rate_hz, clock.rate_hz
+        else:
+            continue
+        if best[0] is None or stop > best[0]:
+            best = (stop, rate, signal.sizes["time"])
+    return best
