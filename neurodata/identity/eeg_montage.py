@@ -50,14 +50,14 @@ _REFERENTIAL = re.compile(
 _NOTHING = {"", "?", "NA", "NAN", "N/A", "NONE", "UNKNOWN"}
 
 _KINDS = {
-    "eog": r"EOG|^(LOC|ROC)\b|^E[12]-[AM][12]$|^(LO|IO|SO)[12]$",
+    "eog": r"EOG|^(LOC|ROC)\b|^E[12]-[AM][12]$",
     "ecg": r"ECG|EKG",
     "emg": r"EMG|^CHIN|^(L|R)?LEG\b|^TIB",
     "resp": r"^RESP|BREATH|AIR ?FLOW|^THOR|^ABDO?|^NASAL|^EFFORT",
     "gsr": r"^(GSR|EDA|SCL|SCR)\b",
     "temperature": r"^TEMP(\b|ERATURE|[_ ])",
     "stim": r"^(STI|STIM|TRIG|TRIGGER|STATUS|MARKERS?|MRK|EVENTS?)([\s_.-]*\d+)?$",
-    "misc": r"^(SP|SA)O2|^OSAT|PLETH|^PPG|^PULSE|^HR$|HEART.?RATE|^BPM|^ACC([XYZ\s_.-]|$)|^GYR|^PHOTO|^AUDIO"
+    "misc": r"^(SP|SA)O2|^OSAT|PLETH|^PPG|^PULSE|^HR$|HEART.?RATE|^BPM|^ACC[\s_.-]?[XYZ]$|^GYR|^PHOTO|^AUDIO"
     r"|^MIC\d*$|^DC\d+$|^AUX",
 }
 """What a channel called like this records, whatever type a file gives by default."""
