@@ -6,7 +6,13 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from neurodata.checks import check_positive
+
+_GRID = 1e-6
+"""Times that lie on a regular grid to this part of a sample are a rate."""
 
 
 def check_rate_option(rate_hz: float | None) -> None:
@@ -57,3 +63,12 @@ def is_rate(value: Any) -> bool:
         return not isinstance(value, (bool, str)) and 0 < float(value) < 1e6
     except (TypeError, ValueError):
         return False
+
+
+def regular_or_not(time: NDArray[np.float64]) -> dict[str, Any]:
+    """Return times as ``rate_hz`` and ``start_seconds`` where they are regular to a millionth of a sample, else as they are."""
+    if len(time) > 2:
+        step = (time[-1] - time[0]) / (len(time) - 1)
+        if np.abs(time - (time[0] + step * np.arange(len(time)))).max() <= _GRID * step:
+            return {"rate_hz": float(1 / step), "start_seconds": float(time[0])}
+    return {"time": time}

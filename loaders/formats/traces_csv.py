@@ -19,14 +19,12 @@ from ..base import Claim
 from ..format_loader import FormatLoader
 from ..options import OptionError
 from ._calcium_names import name_channels
-from ._calcium_rate import check_rate_option
+from ._calcium_rate import check_rate_option, regular_or_not
 from ._tables_text import Table, find_layout
 from ._tables_traces import Traces, is_square, is_traces, read_traces
 
 _SUFFIXES = {".csv", ".tsv", ".txt", ".dat"}
 _MOST_CHECKED = 8 << 20
-_GRID = 1e-6
-"""Times that lie on a regular grid to this part of a sample are a rate."""
 
 
 class TracesCsv(FormatLoader):
@@ -162,15 +160,6 @@ class TracesCsv(FormatLoader):
             warnings.warn(f"{path}: {problem}", stacklevel=2)
             return {}, "unknown", [problem]
         return {}, "unknown", []
-
-
-def regular_or_not(time: NDArray[np.float64]) -> dict[str, Any]:
-    """Return times as ``rate_hz`` and ``start_seconds`` where they are regular to a millionth of a sample, else as they are."""
-    if len(time) > 2:
-        step = (time[-1] - time[0]) / (len(time) - 1)
-        if np.abs(time - (time[0] + step * np.arange(len(time)))).max() <= _GRID * step:
-            return {"rate_hz": float(1 / step), "start_seconds": float(time[0])}
-    return {"time": time}
 
 
 def _gaps(frame: NDArray[np.float64] | None) -> NDArray[np.int64] | None:
