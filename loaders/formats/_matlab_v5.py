@@ -119,7 +119,7 @@ def make_node(value: Any, path: str) -> Node:
         items = [make_node(item, f"{path}[{i}]") for i, item in enumerate(value.ravel(order="F"))]
         return Cells(path, tuple(items), value.shape)
     if value.dtype.kind in "US":
-        return Text(path, tuple(str(row).rstrip("\0") for row in value.ravel(order="F")))
+        return Text(path, tuple(str(row).rstrip("\0") for row in value.ravel(order="F")) or ("",))
     return make_array(value, path)
 
 

@@ -14,7 +14,7 @@ from neurodata.recording.timed import VALIDITY, make_validity
 
 from ._variables_events import Moments, add_moments, span_of
 from ._variables_inventory import Inventory, make_inventory
-from ._variables_names import last_name, modality_of, words
+from ._variables_names import last_name, modality_of, name_of, words
 from ._variables_pieces import add_pieces
 from ._variables_signals import Signals, add_channel_columns, make_signals
 from ._variables_start import starting_map
@@ -101,6 +101,11 @@ def _with_columns(found: Inventory, table: xr.Dataset) -> xr.Dataset:
         if name.isidentifier() and name not in columns:
             columns[name] = ("interval", np.asarray(values))
             found.used.add(node.path)
+    for array in found.matrices:  # FieldTrip's trialinfo
+        if "trial" in last_name(array.path).lower() and array.shape[0] == n_trials and array.size <= 32 * n_trials:
+            for i, values in enumerate(array.values().reshape(n_trials, -1).T):
+                columns[name_of(f"{last_name(array.path)}_{i}", {*table.variables, *columns})] = ("interval", values)
+            found.used.add(array.path)
     return table.assign(columns)
 
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ._variables_inventory import Inventory
-from ._variables_names import is_channel_name, is_neural_name, is_picture_name
+from ._variables_names import is_behavior_name, is_channel_name, is_neural_name, is_picture_name, is_stimulus_name
 from ._variables_tree import Array
 
 _FEWEST_SAMPLES = 20
 """Shortest dimension that is taken for time where the file has no times."""
 
 CHANNEL_FIRST, TIME_FIRST = "channel_first", "time_first"
+
+
+def _is_sampled(path: str) -> bool:
+    return is_behavior_name(path) or is_stimulus_name(path) or is_neural_name(path)
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,6 @@ class Orienter:
             return None
         axis, source = chosen
         rest = tuple(other for other in long if other != axis)
-        self.lengths.setdefault(array.shape[axis], f"dimension of {array.path}")
         if len(rest) == 1:
             return Axes(axis, rest, None, source)
         trial = self._trial_axis(array, axis, rest)
@@ -64,6 +67,8 @@ class Orienter:
             return axis, f"{self.lengths[array.shape[axis]]}, the longer of two that fit"
         if len({array.shape[axis] for axis in long}) < len(long) and len(long) == 2:
             return None  # square: a connectome rather than a recording
+        if len(long) == 3:
+            return self._longest(array, long)
         known = [axis for axis in long if array.shape[axis] in self.lengths]
         if len(known) == 1:
             return known[0], self.lengths[array.shape[known[0]]]
@@ -73,6 +78,9 @@ class Orienter:
         """The dimension that other variables share, the longest where none or several do."""
         votes = {axis: self._sharers(array, array.shape[axis]) for axis in long}
         shared = [axis for axis in long if votes[axis] and array.shape[axis] >= _FEWEST_SAMPLES]
+        # What an animal does has samples; numbers without a name may as well be one per channel.
+        sampled = [axis for axis in shared if any(_is_sampled(path) for path in votes[axis])]
+        shared = sampled or shared
         if len(shared) == 1:
             return shared[0], f"dimension shared with {votes[shared[0]][0]}"
         axis = max(shared or long, key=lambda axis: array.shape[axis])
@@ -80,6 +88,15 @@ class Orienter:
         if array.shape[axis] < _FEWEST_SAMPLES or not trusted or is_channel_name(array.path):
             return None
         return axis, "the longest dimension (assumed)"
+
+    def _longest(self, array: Array, long: tuple[int, ...]) -> tuple[int, str] | None:
+        """Of three dimensions without times: the longest that has neither one label per trial nor one per channel."""
+        labels = {vector.size for vector in self.found.vectors} | {len(text.rows) for text in self.found.texts}
+        free = [axis for axis in long if array.shape[axis] not in labels] or list(long)
+        axis = max(free, key=lambda axis: array.shape[axis])
+        if array.shape[axis] < _FEWEST_SAMPLES:
+            return None
+        return axis, "the longest of three dimensions (assumed)"
 
     def _sharers(self, array: Array, length: int) -> list[str]:
         """Variables with a dimension of this length that are not facts about channels, images or connectomes."""

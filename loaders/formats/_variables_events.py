@@ -13,25 +13,23 @@ from numpy.typing import NDArray
 from neurodata.recording.timed import clock_of, make_events, make_intervals, make_units
 
 from ._variables_inventory import Inventory
-from ._variables_names import is_event_name, is_spike_name, is_time_name, last_name, name_of, unit_of, words
+from ._variables_names import (
+    is_event_name,
+    is_spike_name,
+    is_time_name,
+    is_train_name,
+    is_unit_name,
+    last_name,
+    name_of,
+    unit_of,
+    words,
+)  # fmt: skip
 from ._variables_tree import Array, Cells, Opaque, Text
 
-_START = re.compile(r"^(.*?)[_.]?(starts?|onsets?|begins?|starttimes?|start_times?|t_?start|tstart)$", re.IGNORECASE)
-_STOPS = {"start": ("stop", "end"), "onset": ("offset",), "begin": ("end",)}
-_UNIT_WORDS = {
-    "clu",
-    "cluster",
-    "clusters",
-    "unit",
-    "units",
-    "neuron",
-    "neurons",
-    "cell",
-    "cells",
-    "index",
-    "id",
-    "ids",
-}
+_START = re.compile(
+    r"^(.*?)[_.]?(starts?|onsets?|begins?|starttimes?|start_times?|t_?start|(?<=[a-z])on)$", re.IGNORECASE
+)
+_STOPS = (("start", "stop"), ("start", "end"), ("onset", "offset"), ("begin", "end"), ("on", "off"))
 _UNITS = ((1.0, "seconds"), (1e-3, "milliseconds"), (1e-4, "ten-thousandths of a second"), (1e-6, "microseconds"))
 
 
@@ -101,7 +99,7 @@ def add_moments(moments: Moments) -> None:
         if vector.path in found.used or not (is_event_name(vector.path) or is_time_name(vector.path)):
             continue
         values = sorted_times(vector)
-        if values is None or (np.diff(values) == 0).all():
+        if values is None or (np.diff(values) == 0).all() or (len(values) < 3 and not is_time_name(vector.path)):
             continue
         times, source = moments.to_seconds(vector.path, values)
         name = name_of(vector.path, moments.names)
@@ -116,7 +114,7 @@ def add_moments(moments: Moments) -> None:
 
 def _add_trains(moments: Moments, cells: Cells) -> None:
     """Cells of sorted times, one per unit."""
-    if is_time_name(cells.path) and not is_spike_name(cells.path):
+    if not is_train_name(cells.path):
         return
     if sum(size > 1 for size in cells.shape) > 1 or moments.units is not None:
         return
@@ -169,7 +167,7 @@ def _add_labelled_spikes(moments: Moments) -> None:
             continue
         for other in found.vectors:
             same_place = other.path.rpartition(".")[0] == vector.path.rpartition(".")[0]
-            named = bool(words(other.path) & _UNIT_WORDS)
+            named = is_unit_name(other.path)
             if other is vector or other.size != len(values) or not same_place or not named:
                 continue
             codes = other.vector()
@@ -179,14 +177,19 @@ def _add_labelled_spikes(moments: Moments) -> None:
             times, source = moments.to_seconds(vector.path, values)
             attributes = {"variable": vector.path, "unit_variable": other.path, "time_unit_source": source}
             moments.events["spikes"] = make_events(times, unit=unit, attributes=attributes)
-            moments.units = make_units([str(code) for code in known])
             found.used.update((vector.path, other.path))
+            columns = _columns_at(found, vector.path.rpartition(".")[0], len(known), {"unit_id"})
+            moments.units = make_units([str(code) for code in known], **columns)
             return
 
 
 def _add_intervals(moments: Moments) -> None:
     found = moments.found
-    by_path = {vector.path: vector for vector in found.vectors if vector.path not in found.used}
+    edges = [
+        *found.vectors,
+        *(scalar for scalar in found.scalars if last_name(scalar.path) in ("start", "end", "stop")),
+    ]
+    by_path = {vector.path: vector for vector in edges if vector.path not in found.used}
     for path, start in list(by_path.items()):
         stop = _partner(path, by_path)
         if stop is None or start.size != stop.size:
@@ -194,27 +197,27 @@ def _add_intervals(moments: Moments) -> None:
         first, last = start.vector(), stop.vector()
         if not (np.isfinite(first).all() and np.isfinite(last).all() and (last >= first).all()):
             continue
-        edges, source = moments.to_seconds(stop.path, np.concatenate([first, last]))
+        both, source = moments.to_seconds(stop.path, np.concatenate([first, last]))
         scope = path.rpartition(".")[0]
         prefix = re.sub(_START, r"\1", last_name(path)).strip("_.") or last_name(scope) or "epochs"
         columns = _columns_at(found, scope, start.size, {path, stop.path})
         name = name_of(prefix, moments.names)
         attributes = {"variable": path, "stop_variable": stop.path, "time_unit_source": source}
         moments.intervals[name] = make_intervals(
-            edges[: len(first)], edges[len(first) :], attributes=attributes, **columns
+            both[: len(first)], both[len(first) :], attributes=attributes, **columns
         )
         found.used.update((path, stop.path))
 
 
 def _partner(path: str, known: dict[str, Array]) -> Array | None:
     own = last_name(path)
-    for word, others in _STOPS.items():
-        for other in others:
-            for mine, theirs in ((word, other), (word.capitalize(), other.capitalize()), (word.upper(), other.upper())):
-                if mine in own:
-                    candidate = known.get(path[: len(path) - len(own)] + own.replace(mine, theirs))
-                    if candidate is not None:
-                        return candidate
+    for start, stop in _STOPS:
+        for change in (str.lower, str.capitalize, str.upper):
+            if change(start) in own and (start != "on" or own.endswith((change(start), change(start) + "s"))):
+                place = own.rindex(change(start))
+                other = own[:place] + change(stop) + own[place + len(start) :]
+                if path[: len(path) - len(own)] + other in known:
+                    return known[path[: len(path) - len(own)] + other]
     return None
 
 
@@ -225,7 +228,7 @@ def _columns_at(found: Inventory, scope: str, length: int, taken: set[str]) -> d
         entries = len(node.rows) if isinstance(node, Text) else node.size
         if entries == length and node.path not in found.used | taken and node.path.rpartition(".")[0] == scope:
             values = [row.strip() for row in node.rows] if isinstance(node, Text) else node.values().ravel(order="F")
-            columns[name_of(last_name(node.path), {"start", "stop", *columns})] = values
+            columns[name_of(last_name(node.path), {"start", "stop", "unit_id", *columns})] = values
             found.used.add(node.path)
     return columns
 

@@ -27,7 +27,7 @@ def _joined(name: str) -> str:
 _TIME_WORDS = {
     "t", "ts", "tt", "time", "times", "timestamp", "timestamps", "tvec", "timevec", "timevector", "taxis", "timeaxis",
     "timebase", "frametimes", "frametime", "tstamps", "tstamp", "timebins", "tbins", "edges", "binedges", "bins",
-    "tout", "tspan", "seconds",
+    "tout", "tspan", "seconds", "tv",
 }  # fmt: skip
 _EVENT_WORDS = {
     "spike", "spikes", "spk", "spks", "event", "events", "lick", "licks", "reward", "rewards", "onset", "onsets",
@@ -52,19 +52,28 @@ _CHANNEL_WORDS = {
     "areas", "electrode", "electrodes", "channel", "channels", "chan", "chans", "chanlocs", "elec", "location",
     "locations", "quality", "tuning", "neuronid", "cellid", "unitid",
 }  # fmt: skip
-_LABEL_WORDS = {"label", "labels", "name", "names", "channel", "channels", "chan", "chans", "electrode", "electrodes", "roi", "rois", "neuron", "neurons", "region", "regions", "chnames", "channames", "ids", "id"}  # fmt: skip
+_LABEL_WORDS = {"label", "labels", "name", "names", "channel", "channels", "chan", "chans", "electrode", "electrodes", "roi", "rois", "neuron", "neurons", "region", "regions", "columns"}  # fmt: skip
+_PLACE_WORDS = {"centroid", "centroids", "xy", "xyz", "coord", "coords", "coordinates", "location", "locations", "elec"}
+_UNIT_WORDS = {
+    "clu", "cluster", "clusters", "unit", "units", "neuron", "neurons", "cell", "cells", "index", "id", "ids", "spikeid",
+}  # fmt: skip
+_BEHAVIOR = re.compile(
+    r"pos|vel|speed|hand|run|wheel|pupil|lick|force|beh|kin|cursor|joint|angle|head|whisk|face|motion|ball|treadmill|"
+    r"emg|state|accel|target|finger|eye|gaze|turn|curvature|locom"
+)
+_STIMULUS = re.compile(r"stim|visual|audio|sound|odou?r|light|opto|laser|contrast|grating|image_?id|led")
 _PICTURE = re.compile(
-    r"img|image|mask|template|corr|connect|weight|coef|stat|dist|kernel|filter|psd|spectr|covar|contour|spatial|"
-    r"footprint|adjacen|matrix|receptive|waveform|^(sc|len|cm|fc|map|maps|strf|rf|pca|pcs|a_or|cn)$"
+    r"img|image|mask|template|corr|connect|weight|coef|stat|dist|kernel|filter|psd|spectr|covar|contour|spatial|pix|"
+    r"footprint|adjacen|matrix|receptive|waveform|^(a|sc|len|cm|fc|map|maps|strf|rf|pca|pcs|a_or|cn)$"
 )
 _NEURAL = re.compile(
-    r"dff|df_?f|df_over_f|fluo|calcium|gcamp|^ca$|^ca_|deconv|trace|spike|spk|rates?$|firing|lfp|eeg|ecog|meg|bold|"
+    r"dff|df_?f|df_over_f|deltaf|fluo|calcium|gcamp|^ca$|^ca_|deconv|trace|spike|spk|rates?$|firing|lfp|eeg|ecog|meg|bold|"
     r"neural|neuron|^f$|^f_|^c$|^s$|^activity|raster|counts?$|^mua|csd|units?$|^y?data$|^d$|^x$|^tc$|^ts$|^bold"
 )
 _MODALITIES = (
     ("seeg", r"seeg|stereo_?eeg"), ("ecog", r"ecog|ieeg"), ("eeg", r"eeg"), ("meg", r"(^|[^a-z])meg"),
     ("fmri", r"fmri|bold|(^|_)tr$"), ("lfp", r"lfp|csd"),
-    ("calcium", r"dff|df_?f|fluo|calcium|gcamp|(^|_|\.)ca(_|$)|deconv|suite2p|caiman|neuropil|fneu"),
+    ("calcium", r"dff|df_?f|deltaf|fluo|calcium|gcamp|(^|_|\.)ca(_|$)|deconv|suite2p|caiman|neuropil|fneu"),
     ("spikes", r"spike|spk|firing|unit|raster|mua|(^|_)aps?$"),
 )  # fmt: skip
 _MS, _US, _MINUTES = {"ms", "msec", "msecs", "millis", "milliseconds"}, {"us", "usec", "microseconds"}, {"min", "mins", "minutes"}  # fmt: skip
@@ -87,6 +96,32 @@ def is_spike_name(path: str) -> bool:
     return bool(words(path) & _SPIKE_WORDS) or "spike" in _joined(path)
 
 
+def is_train_name(path: str) -> bool:
+    """Tell whether cells of sorted times are called as spikes are, or lie in something that is."""
+    found = set().union(*(words(part) for part in re.split(r"[.\[]", path) if part))
+    return is_spike_name(path) or bool(found & (_SPIKE_WORDS | _UNIT_WORDS)) or "spike" in path.lower()
+
+
+def is_unit_name(path: str) -> bool:
+    """Tell whether a variable is called as the numbers of units are."""
+    return bool(words(path) & _UNIT_WORDS)
+
+
+def is_behavior_name(path: str) -> bool:
+    """Tell whether a variable is called as something the animal does."""
+    return _BEHAVIOR.search(last_name(path).lower()) is not None
+
+
+def is_stimulus_name(path: str) -> bool:
+    """Tell whether a variable is called as something that is done to the animal."""
+    return _STIMULUS.search(last_name(path).lower()) is not None
+
+
+def is_place_name(path: str) -> bool:
+    """Tell whether a matrix is called as the positions of channels are."""
+    return bool(words(path) & _PLACE_WORDS)
+
+
 def is_channel_name(path: str) -> bool:
     """Tell whether a variable is called as facts about channels are."""
     return bool(words(path) & _CHANNEL_WORDS)
@@ -94,7 +129,7 @@ def is_channel_name(path: str) -> bool:
 
 def is_label_name(path: str) -> bool:
     """Tell whether a variable is called as the names of channels are."""
-    return bool(words(path) & _LABEL_WORDS) or _joined(path) in _LABEL_WORDS
+    return bool(words(path) & _LABEL_WORDS) or _joined(path).endswith(("labels", "names", "label", "name"))
 
 
 def is_picture_name(path: str) -> bool:
@@ -136,7 +171,7 @@ def unit_of(path: str) -> float | None:
 def units_of(path: str, *, counts: bool) -> str:
     """Return the physical unit that a name states, ``a.u.`` where it states none."""
     found, name = words(path), last_name(path).lower()
-    if re.search(r"dff|df_?f|df_over_f|fluo_mean", name):
+    if re.search(r"dff|df_?f|df_over_f|deltafoverf|fluo_mean", name) and "deriv" not in name:
         return "dF/F"
     if counts and is_spike_name(path):
         return "spikes/bin"
@@ -156,7 +191,7 @@ def modality_of(paths: list[str], *, has_spikes: bool, counts: bool) -> str:
 
 def name_of(path: str, taken: set[str]) -> str:
     """Return a variable's path as a safe name that is not taken, and take it."""
-    base = safe_name(re.sub(r"\[0?\]|\[:\]", "", path)).replace("..", ".")
+    base = safe_name(re.sub(r"\[[\d:]*\]", "", path)).replace("..", ".")
     if base in _TAKEN:
         base = f"{base}_values"
     name, number = base, 1

@@ -17,10 +17,14 @@ from ._variables_axes import Axes, Orienter
 from ._variables_clock import repeat_clock
 from ._variables_inventory import Inventory
 from ._variables_names import (
+    is_behavior_name,
     is_channel_name,
     is_event_name,
     is_label_name,
     is_neural_name,
+    is_place_name,
+    is_stimulus_name,
+    is_unit_name,
     last_name,
     name_of,
     units_of,
@@ -28,11 +32,6 @@ from ._variables_names import (
 from ._variables_tree import Array, lay_out
 
 _FEWEST_SAMPLES = 20
-_BEHAVIOR = re.compile(
-    r"pos|vel|speed|hand|run|wheel|pupil|lick|force|beh|kin|cursor|joint|angle|head|whisk|face|motion|ball|treadmill|"
-    r"emg|state|licks?|accel|target|finger|eye|gaze|turn|curvature|locom"
-)
-_STIMULUS = re.compile(r"stim|visual|audio|sound|odou?r|light|opto|laser|contrast|grating|image_?id|led")
 
 
 @dataclass
@@ -109,11 +108,9 @@ def role_of(path: str, n_channels: int, *, first: bool) -> str:
     name = last_name(path).lower()
     if is_neural_name(path) and not re.search(r"^(ts|x|d)$", name):
         return "neural"
-    if _STIMULUS.search(name):
+    if is_stimulus_name(path):
         return "stimulus"
-    if _BEHAVIOR.search(name):
-        return "behavior"
-    if _BEHAVIOR.search(path.lower()) and n_channels < 4:
+    if is_behavior_name(path) or (n_channels < 4 and any(map(is_behavior_name, path.split(".")))):
         return "behavior"
     return "neural" if first or n_channels >= 4 or is_neural_name(path) else "behavior"
 
@@ -126,12 +123,13 @@ def make_signals(found: Inventory, *, rate_hz: float | None, orientation: str) -
     first = True
     for array in matrices:
         axes = signals.orienter.find(array, largest=first and not _is_table(array))
-        if axes is not None and not _is_per_channel(signals, array):
+        if axes is not None and not _is_per_channel(signals, array, axes):
+            signals.orienter.lengths.setdefault(array.shape[axes.time], f"dimension of {array.path}")
             signals.add(array, axes, first=first)
             first = False
     _seed_lengths(signals)
     for vector in found.vectors:
-        if vector.size in signals.orienter.lengths and not _is_taken(signals, vector):
+        if vector.size in signals.orienter.lengths and not _is_taken(signals, vector) and not _is_code(signals, vector):
             (axis,) = vector.long_axes
             first = not signals.neural_paths
             source = signals.orienter.lengths[vector.size]
@@ -144,16 +142,25 @@ def _is_table(array: Array) -> bool:
     return min(array.shape[axis] for axis in array.long_axes) <= 2 and is_event_name(array.path)
 
 
-def _is_per_channel(signals: Signals, array: Array) -> bool:
+def _is_per_channel(signals: Signals, array: Array, axes: Axes) -> bool:
     """Facts about channels: their positions, for example."""
-    counts = {signal.sizes["channel"] for signal in signals.made.values()}
-    return is_channel_name(array.path) and any(array.shape[axis] in counts for axis in array.long_axes)
+    counts = {signal.sizes["channel"] for signal in signals.made.values() if signal.sizes["channel"] > 1}
+    if is_channel_name(array.path):
+        return any(array.shape[axis] in counts for axis in array.long_axes)
+    sampled = {signal.sizes["time"] for signal in signals.made.values()} | {t.length for t in signals.found.times}
+    return array.shape[axes.time] in counts - sampled and not is_behavior_name(array.path)
 
 
 def _is_taken(signals: Signals, vector: Array) -> bool:
     times = {entry.path for entry in signals.found.times}
     counts = {signal.sizes["channel"] for signal in signals.made.values()}
     return vector.path in times or (vector.size in counts and is_channel_name(vector.path))
+
+
+def _is_code(signals: Signals, vector: Array) -> bool:
+    """Numbers of units beside spike times, which are no samples."""
+    sampled = {signal.sizes["time"] for signal in signals.made.values()}
+    return is_unit_name(vector.path) and vector.dtype.kind in "iu" and vector.size not in sampled
 
 
 def _stack_traces(found: Inventory, matrices: list[Array]) -> None:
@@ -195,6 +202,7 @@ def _seed_lengths(signals: Signals) -> None:
 def add_channel_columns(signals: Signals) -> None:
     """Give neural signals the vectors and texts of one entry per channel: labels, quality, positions."""
     neural = [name for name, signal in signals.made.items() if signal.attrs["role"] == "neural"]
+    gone = set(signals.found.used)
     for name in neural:
         signal = signals.made[name]
         columns: dict[str, Any] = {}
@@ -209,6 +217,8 @@ def add_channel_columns(signals: Signals) -> None:
                 ]
                 signals.found.used.add(text.path)
         for array in [*signals.found.vectors, *signals.found.matrices]:
+            if array.path in gone:
+                continue
             columns |= _columns_of(signals, array, n_channels, {name, "channel_id", *columns})
         signals.made[name] = signal.assign_coords(
             {key: ("channel", np.asarray(value)) for key, value in columns.items()}
@@ -218,18 +228,22 @@ def add_channel_columns(signals: Signals) -> None:
 def _columns_of(signals: Signals, array: Array, n_channels: int, taken: set[str]) -> dict[str, Any]:
     if array.size in signals.orienter.lengths or _made_from(signals, array) or array.dtype.itemsize > 8:
         return {}
+    if signals.trials and "trial" in last_name(array.path).lower():
+        return {}
     values = array.values() if array.size <= 64 * n_channels else None
     if values is not None and array.size == n_channels and len(array.long_axes) == 1:
         signals.found.used.add(array.path)
         return {name_of(last_name(array.path), taken): _column(values.ravel(order="F"))}
-    if values is None or len(array.long_axes) != 2 or not is_channel_name(array.path):
+    if values is None or len(array.long_axes) != 2:
         return {}
     table = values.reshape([array.shape[axis] for axis in array.long_axes])
     table = table if table.shape[0] == n_channels else table.T
     if table.shape[0] != n_channels or table.shape[1] not in (2, 3):
         return {}
     signals.found.used.add(array.path)
-    return {axis: table[:, i].astype(np.float64) for i, axis in enumerate("xyz"[: table.shape[1]])}
+    base = last_name(array.path)
+    names = "xyz" if is_place_name(array.path) else [name_of(f"{base}_{i}", taken) for i in range(table.shape[1])]
+    return {name: _column(table[:, i]) for i, name in enumerate(names[: table.shape[1]])}
 
 
 def _column(values: Any) -> Any:
