@@ -80,7 +80,7 @@ def simulate_eeg(
     seed: int,
     *,
     rate_hz: int = 160,
-    effect: float = 0.7,
+    effect: float = 0.2,
     line_hz: float = 50.0,
     artefacts_per_minute: float = 6.0,
 ) -> list[SimulatedEeg]:
@@ -133,7 +133,7 @@ def write_raw(
     seconds: float,
     seed: int,
     layout: Literal["edf", "bids"] = "edf",
-    effect: float = 0.7,
+    effect: float = 0.2,
 ) -> list[SimulatedEeg]:
     """Write simulated people as EDF+ files (``person1.edf`` …) or as a BIDS data set; return the truth.
 

@@ -55,7 +55,7 @@ def test_without_effect_nothing_is_decoded():
 
 
 def test_the_rhythm_weakens_opposite_to_the_hand():
-    (person,) = simulate_eeg(1, 200.0, seed=0, artefacts_per_minute=0.0)
+    (person,) = simulate_eeg(1, 200.0, seed=0, effect=0.7, artefacts_per_minute=0.0)
     power = band_power(person.samples, person.rate_hz, person.starts, person.stops)
     right_minus_left = power[person.hands == 1].mean(axis=0) - power[person.hands == 0].mean(axis=0)
     assert right_minus_left[0] < -0.3, "right hand: less mu at C3"
