@@ -74,5 +74,5 @@ def rows_of(ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int32
         present[ids] = True
         places = np.cumsum(present, dtype=np.int32) - 1
         return np.flatnonzero(present).astype(np.int64), places[ids].astype(np.int32, copy=False)
-    found, places = np.unique(ids, return_inverse=True)
-    return found, places.astype(np.int32)
+    found, inverse = np.unique(ids, return_inverse=True)
+    return found, inverse.astype(np.int32)

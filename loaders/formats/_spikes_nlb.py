@@ -87,7 +87,7 @@ def find_layouts(path: Path) -> list[Layout]:
     return [
         layout
         for layout in layouts
-        if any(_KNOWN.fullmatch(what) for what in layout.samples) and sum(layout.n_trials.values())
+        if any(_KNOWN.fullmatch(what) for what in layout.samples) and any(layout.n_trials.values())
     ]
 
 
@@ -107,7 +107,7 @@ def _read_layout(path: Path, group: str, node: Any) -> Layout:
         match = _KEY.fullmatch(name)
         # The only array without a split: nlb_tools makes PSTHs of the trials that are evaluated.
         split, what = (match[1], match[2]) if match else ("eval", name) if name == "psth" else ("", "")
-        shape = dataset.shape or ()
+        shape: tuple[int, ...] = dataset.shape or ()
         if not split or dataset.dtype.kind not in "biuf" or not 1 <= len(shape) <= 3 or shape[-1] == 0:
             layout.not_read.append(name)
             continue

@@ -147,9 +147,9 @@ def _text(value: Any) -> str:
     return str(value).encode("utf-8", "replace").decode()
 
 
-def safe_columns(columns: Mapping[str, NDArray[Any]], taken: Collection[str]) -> dict[str, NDArray[Any]]:
+def safe_columns(columns: Mapping[str, NDArray[Any]], taken: Collection[str]) -> dict[str, Any]:
     """Return columns under names that a Recording can keep: safe characters, unique, none of ``taken``."""
-    kept: dict[str, NDArray[Any]] = {}
+    kept: dict[str, Any] = {}
     for name, values in columns.items():
         safe = safe_name(name)
         while safe in kept or safe in taken or safe in _STORE:
@@ -158,8 +158,8 @@ def safe_columns(columns: Mapping[str, NDArray[Any]], taken: Collection[str]) ->
     return kept
 
 
-_STORE = frozenset({"time", "segment_start", "segment_first", "second_first_event"})
-"""Names that the store keeps for itself."""
+_STORE = frozenset({"time", "segment_start", "segment_first", "second_first_event", "attributes"})
+"""Names that the store, or a function that makes tables, keeps for itself."""
 
 
 def flat_columns(name: str, values: NDArray[Any], most: int = 10) -> dict[str, NDArray[Any]]:

@@ -116,7 +116,7 @@ def _inverse_whitening(folder: Path, n_channels: int) -> NDArray[np.float64] | N
                 )
             values = np.asarray(matrix, np.float64)
             try:
-                return values if inverted else np.linalg.inv(values)
+                return values if inverted else np.asarray(np.linalg.inv(values), np.float64)
             except np.linalg.LinAlgError:
                 return None
     return None

@@ -153,7 +153,8 @@ class _Clock:
     def starts(self, split: str) -> NDArray[np.float64]:
         """Start of each trial of a split in seconds."""
         before = sum(count for other, count in self.n_trials.items() if SPLITS.index(other) < SPLITS.index(split))
-        return (before + np.arange(self.n_trials[split])) * self.stride * self.bin_seconds
+        trials = before + np.arange(self.n_trials[split], dtype=np.float64)
+        return trials * (self.stride * self.bin_seconds)
 
 
 def _group(layout: Layout) -> dict[str, tuple[str, ...]]:
@@ -179,6 +180,7 @@ def _signal(name: str, laid: Laid, clock: _Clock, source: str) -> xr.DataArray:
         position += bins * len(begin)
     ids, groups = _channels(laid)
     behavior = name.startswith("behavior")
+    note: dict[str, Any] = {"time_note": "shifted against spikes by nlb_tools' lag of the data set"} if behavior else {}
     counts = name.startswith("spike_counts")
     return make_signal(
         laid.lazy(),
@@ -189,7 +191,7 @@ def _signal(name: str, laid: Laid, clock: _Clock, source: str) -> xr.DataArray:
         segments=(starts, firsts),
         columns={"group": groups} if not behavior else None,
         sampling_rate_source=source,
-        **({"time_note": "shifted against spikes by nlb_tools' lag of the data set"} if behavior else {}),
+        **note,
     )
 
 
@@ -207,7 +209,7 @@ def _trials(layout: Layout, clock: _Clock) -> xr.Dataset:
     splits = list(clock.n_trials)
     start = np.concatenate([clock.starts(split) for split in splits])
     counts = [clock.n_trials[split] for split in splits]
-    columns: dict[str, NDArray[Any]] = {
+    columns: dict[str, Any] = {
         "split": np.repeat(splits, counts),
         "trial": np.concatenate([np.arange(count) for count in counts]),
     }

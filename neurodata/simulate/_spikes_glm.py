@@ -62,7 +62,7 @@ def simulate_switching_glm(
         seconds=seconds,
         spike_times=times,
         behavior=_move(shown, n_states, behavior_rng),
-        state_starts=starts * _BIN,
+        state_starts=np.asarray(starts * _BIN, np.float64),
         states=shown[starts],
         state_names=tuple(f"state{code}" for code in range(n_states)),
         bin_seconds=_BIN,

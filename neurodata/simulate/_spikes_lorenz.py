@@ -53,7 +53,7 @@ def simulate_lorenz(
         seconds=seconds,
         spike_times=_poisson_times(rates, seconds, spike_rng),
         behavior=shown[::every] @ readout,
-        state_starts=starts * _BIN,
+        state_starts=np.asarray(starts * _BIN, np.float64),
         states=codes,
         state_names=WINGS,
         bin_seconds=_BIN,
