@@ -165,7 +165,8 @@ def _read(path: Path) -> tuple[NDArray[Any], float, float]:
 def _make_phases(starts: NDArray[Any], stops: NDArray[Any], zeros: NDArray[Any]) -> xr.Dataset:
     begins = np.stack([np.maximum(starts, zeros + begin) for _, begin, _ in _PHASES], axis=1)
     ends = np.stack([np.minimum(stops, zeros + end) for _, _, end in _PHASES], axis=1)
-    trial, code = np.indices(begins.shape)
+    trial = np.repeat(np.arange(len(starts))[:, None], len(_PHASES), axis=1)
+    code = np.repeat(np.arange(len(_PHASES))[None], len(starts), axis=0)
     kept = begins < ends
     labels = np.array([label for label, _, _ in _PHASES])
     return make_intervals(begins[kept], ends[kept], label=labels[code[kept]], code=code[kept], trial=trial[kept])

@@ -62,7 +62,8 @@ def _v4_variable(header: bytes, stream: Any) -> int | None:
     name = stream.read(name_length)
     if len(name) < name_length or name[-1:] != b"\0" or not name[:-1].decode("latin-1").isidentifier():
         return None
-    return 20 + name_length + rows * columns * _V4_WIDTH[precision] * (1 + imaginary)
+    n_values: int = rows * columns
+    return int(20 + name_length + n_values * _V4_WIDTH[precision] * (1 + imaginary))
 
 
 def read_v5(path: Path) -> Tree:
@@ -129,8 +130,10 @@ def make_array(values: NDArray[Any], path: str) -> Array:
 
 
 def _structs(value: NDArray[Any], path: str) -> Node:
+    names = value.dtype.names or ()
+
     def one(element: Any, where: str) -> Struct:
-        return Struct(where, {name: make_node(element[name], child_path(where, name)) for name in value.dtype.names})
+        return Struct(where, {name: make_node(element[name], child_path(where, name)) for name in names})
 
     if value.size == 1:
         return one(value.ravel()[0], path)

@@ -6,19 +6,18 @@ import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from neurodata.errors import RawFileError
 from neurodata.recording.timed import VALIDITY, make_validity
 
 from ._variables_events import Moments, add_moments, span_of
-from ._variables_inventory import Inventory, make_inventory
+from ._variables_inventory import Inventory, make_inventory, take_columns
 from ._variables_names import last_name, modality_of, name_of, words
 from ._variables_pieces import add_pieces
 from ._variables_signals import Signals, add_channel_columns, make_signals
 from ._variables_start import starting_map
-from ._variables_tree import Text, Tree, describe, show
+from ._variables_tree import Tree, describe, show
 
 _MOST_LISTED = 500
 _ANIMAL_WORDS = {"animal", "mouse", "rat", "monkey", "fish", "worm", "fly", "mouseid", "animalid", "ratid"}
@@ -90,23 +89,14 @@ def _intervals(signals: Signals, moments: Moments) -> dict[str, xr.Dataset]:
 def _with_columns(found: Inventory, table: xr.Dataset) -> xr.Dataset:
     """Trials with the vectors and texts of one entry each: conditions, outcomes, directions."""
     n_trials = table.sizes["interval"]
-    columns: dict[str, Any] = {}
-    for node in [*found.vectors, *found.texts]:
-        entries = len(node.rows) if isinstance(node, Text) else node.size
-        if entries != n_trials or node.path in found.used:
-            continue
-        name = last_name(node.path)
-        name = name if name not in (*table.variables, "interval") and name.isidentifier() else f"{name}_values"
-        values = [row.strip() for row in node.rows] if isinstance(node, Text) else node.values().ravel(order="F")
-        if name.isidentifier() and name not in columns:
-            columns[name] = ("interval", np.asarray(values))
-            found.used.add(node.path)
+    taken = {str(name) for name in table.variables}
+    columns = take_columns(found, n_trials, taken)
     for array in found.matrices:  # FieldTrip's trialinfo
         if "trial" in last_name(array.path).lower() and array.shape[0] == n_trials and array.size <= 32 * n_trials:
             for i, values in enumerate(array.values().reshape(n_trials, -1).T):
-                columns[name_of(f"{last_name(array.path)}_{i}", {*table.variables, *columns})] = ("interval", values)
+                columns[name_of(f"{last_name(array.path)}_{i}", {*taken, *columns})] = values
             found.used.add(array.path)
-    return table.assign(columns)
+    return table.assign({name: ("interval", values) for name, values in columns.items()})
 
 
 def _modality(signals: Signals, moments: Moments) -> str:

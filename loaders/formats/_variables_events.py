@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from neurodata.recording.timed import clock_of, make_events, make_intervals, make_units
 
-from ._variables_inventory import Inventory
+from ._variables_inventory import Inventory, take_columns
 from ._variables_names import (
     is_event_name,
     is_spike_name,
@@ -24,7 +24,7 @@ from ._variables_names import (
     unit_of,
     words,
 )  # fmt: skip
-from ._variables_tree import Array, Cells, Opaque, Text
+from ._variables_tree import Array, Cells, Opaque
 
 _START = re.compile(
     r"^(.*?)[_.]?(starts?|onsets?|begins?|starttimes?|start_times?|t_?start|(?<=[a-z])on)$", re.IGNORECASE
@@ -127,8 +127,10 @@ def _add_trains(moments: Moments, cells: Cells) -> None:
     order = np.argsort(everything, kind="stable")
     attributes = {"variable": cells.path, "time_unit_source": source}
     moments.events["spikes"] = make_events(everything[order], unit=unit[order], attributes=attributes)
-    moments.units = _make_units(moments.found, cells, len(kept))
     moments.found.used.add(cells.path)
+    columns = take_columns(moments.found, len(kept), {"unit_id"}, cells.path.rpartition(".")[0])
+    width = len(str(max(len(kept) - 1, 0)))
+    moments.units = make_units([f"unit{i:0{width}d}" for i in range(len(kept))], **columns)
 
 
 def _train(item: Any) -> NDArray[np.float64] | None:
@@ -137,23 +139,6 @@ def _train(item: Any) -> NDArray[np.float64] | None:
     if isinstance(item, Opaque) and item.kind.startswith(("nothing", "empty")):
         return np.empty(0)
     return sorted_times(item)
-
-
-def _make_units(found: Inventory, cells: Cells, n_units: int) -> xr.Dataset:
-    """The units of cells of times, with the vectors and texts that have one entry for each."""
-    columns: dict[str, Any] = {}
-    scope = cells.path.rpartition(".")[0]
-    for node in [*found.vectors, *found.texts]:
-        entries = len(node.rows) if isinstance(node, Text) else node.size
-        if entries != n_units or node.path in found.used or node.path.rpartition(".")[0] != scope:
-            continue
-        if isinstance(node, Array) and is_event_name(node.path):
-            continue
-        values = [row.strip() for row in node.rows] if isinstance(node, Text) else node.values().ravel(order="F")
-        columns[name_of(last_name(node.path), {"unit_id", *columns})] = values
-        found.used.add(node.path)
-    width = len(str(max(n_units - 1, 0)))
-    return make_units([f"unit{i:0{width}d}" for i in range(n_units)], **columns)
 
 
 def _add_labelled_spikes(moments: Moments) -> None:
@@ -178,7 +163,7 @@ def _add_labelled_spikes(moments: Moments) -> None:
             attributes = {"variable": vector.path, "unit_variable": other.path, "time_unit_source": source}
             moments.events["spikes"] = make_events(times, unit=unit, attributes=attributes)
             found.used.update((vector.path, other.path))
-            columns = _columns_at(found, vector.path.rpartition(".")[0], len(known), {"unit_id"})
+            columns = take_columns(found, len(known), {"unit_id"}, vector.path.rpartition(".")[0])
             moments.units = make_units([str(code) for code in known], **columns)
             return
 
@@ -200,13 +185,13 @@ def _add_intervals(moments: Moments) -> None:
         both, source = moments.to_seconds(stop.path, np.concatenate([first, last]))
         scope = path.rpartition(".")[0]
         prefix = re.sub(_START, r"\1", last_name(path)).strip("_.") or last_name(scope) or "epochs"
-        columns = _columns_at(found, scope, start.size, {path, stop.path})
+        found.used.update((path, stop.path))
+        columns = take_columns(found, start.size, {"start", "stop"}, scope)
         name = name_of(prefix, moments.names)
         attributes = {"variable": path, "stop_variable": stop.path, "time_unit_source": source}
         moments.intervals[name] = make_intervals(
             both[: len(first)], both[len(first) :], attributes=attributes, **columns
         )
-        found.used.update((path, stop.path))
 
 
 def _partner(path: str, known: dict[str, Array]) -> Array | None:
@@ -219,18 +204,6 @@ def _partner(path: str, known: dict[str, Array]) -> Array | None:
                 if path[: len(path) - len(own)] + other in known:
                     return known[path[: len(path) - len(own)] + other]
     return None
-
-
-def _columns_at(found: Inventory, scope: str, length: int, taken: set[str]) -> dict[str, Any]:
-    """Vectors and texts of the same struct with one entry per interval."""
-    columns: dict[str, Any] = {}
-    for node in [*found.vectors, *found.texts]:
-        entries = len(node.rows) if isinstance(node, Text) else node.size
-        if entries == length and node.path not in found.used | taken and node.path.rpartition(".")[0] == scope:
-            values = [row.strip() for row in node.rows] if isinstance(node, Text) else node.values().ravel(order="F")
-            columns[name_of(last_name(node.path), {"start", "stop", "unit_id", *columns})] = values
-            found.used.add(node.path)
-    return columns
 
 
 def span_of(signals: dict[str, xr.DataArray]) -> tuple[float | None, float | None, int | None]:

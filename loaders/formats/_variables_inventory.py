@@ -11,7 +11,7 @@ import numpy as np
 
 from ._matlab_v5 import make_array
 from ._variables_clock import fit_clock
-from ._variables_names import is_time_name, rate_of, unit_of, words
+from ._variables_names import is_time_name, last_name, name_of, rate_of, unit_of, words
 from ._variables_tree import Array, Cells, Node, Opaque, Struct, Text, Tree
 
 T = TypeVar("T")
@@ -205,6 +205,33 @@ def _scale(found: Inventory, path: str, values: np.ndarray[Any, Any]) -> tuple[f
     return 1.0, f"variable {path}", ""
 
 
-def mark_used(found: Inventory, paths: Iterable[str]) -> None:
-    """Note that variables went somewhere."""
-    found.used.update(paths)
+def take_columns(found: Inventory, n_entries: int, taken: Iterable[str], scope: str | None = None) -> dict[str, Any]:
+    """Return the unused vectors and texts of one entry per row as columns of a table, and note that they are used.
+
+    Parameters
+    ----------
+    found
+        What the file holds.
+    n_entries
+        Rows of the table.
+    taken
+        Names that the columns may not have.
+    scope
+        The struct that they stand in; anywhere where left out.
+    """
+    columns: dict[str, Any] = {}
+    for text in found.texts:
+        if len(text.rows) == n_entries and _is_free(found, text.path, scope):
+            columns[name_of(last_name(text.path), {*taken, *columns})] = np.array([row.strip() for row in text.rows])
+            found.used.add(text.path)
+    for vector in found.vectors:
+        if vector.size == n_entries and _is_free(found, vector.path, scope):
+            values = vector.values().ravel(order="F")
+            name = name_of(last_name(vector.path), {*taken, *columns})
+            columns[name] = values.astype(np.float32) if values.dtype == np.float16 else values
+            found.used.add(vector.path)
+    return columns
+
+
+def _is_free(found: Inventory, path: str, scope: str | None) -> bool:
+    return path not in found.used and (scope is None or path.rpartition(".")[0] == scope)

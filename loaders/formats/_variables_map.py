@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from neurodata import names
 from neurodata.checks import is_safe_part
 from neurodata.errors import RawFileError
 
@@ -88,7 +87,7 @@ class SignalMap(_Strict):
     variable: str
     orientation: Annotated[str, AfterValidator(_check_orientation)] | None = None
     units: str = "a.u."
-    role: Literal[*names.ROLES] = "neural"
+    role: Literal["neural", "behavior", "stimulus"] = "neural"
     rate_hz: NumberOrPath | None = None
     start_seconds: NumberOrPath = 0.0
     time: str | None = None

@@ -325,7 +325,7 @@ def test_wrong_maps_are_explained(tmp_path, fake, text, message):
 
 def test_a_missing_map_and_wrong_options_are_explained(tmp_path, fake):
     path = save(tmp_path / "a.mat", fake.nested())
-    with pytest.raises(NeurodataError, match="option 'map' .* does not exist"):
+    with pytest.raises(NeurodataError, match=r"option 'map' .* does not exist"):
         Matlab(path, map=str(tmp_path / "no.yaml"))
     with pytest.raises(NeurodataError, match="no modality 'calcum'; did you mean 'calcium'"):
         Matlab(path, modality="calcum")
