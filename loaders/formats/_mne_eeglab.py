@@ -114,11 +114,9 @@ def read_struct(path: Path) -> dict[str, Any]:
 
 def _unpacked_size(path: Path) -> int:
     if is_hdf5(path):
-        import h5py
-
         with open_hdf5(path) as file:
             sizes: list[int] = []
-            file.visititems(lambda _, item: sizes.append(item.nbytes) if isinstance(item, h5py.Dataset) else None)
+            file.visititems(lambda _, item: sizes.append(int(getattr(item, "nbytes", 0))))
         return sum(sizes)
     total, length = 0, path.stat().st_size
     with path.open("rb") as stream:

@@ -240,7 +240,8 @@ def _integers(raw: Any, path: Path) -> Integers | None:
     The scales are private to MNE, so the first and last samples are read both ways; unless the integers times the
     scales give exactly the physical values, the file is read as physical values.
     """
-    dtype = {"short": np.dtype(np.int16), "int": np.dtype(np.int32)}.get(str(raw.orig_format))
+    kinds: dict[str, np.dtype[Any]] = {"short": np.dtype(np.int16), "int": np.dtype(np.int32)}
+    dtype = kinds.get(str(raw.orig_format))
     scale = getattr(raw, "_cals", None)
     if dtype is None or scale is None or not np.isfinite(scale).all() or not np.all(scale):
         return None

@@ -239,7 +239,7 @@ def _tables(marks: Marks, rate: float) -> tuple[dict[str, xr.Dataset], dict[str,
 
 
 _TAKEN = {"time", "start", "stop", "unit", "event", "interval", "label", "duration", "second_first_event",
-          "segment_start", "segment_first", "annotations", "trials", "channel", "segment"}  # fmt: skip
+          "segment_start", "segment_first", "attributes", "annotations", "trials", "channel", "segment"}  # fmt: skip
 
 
 def safe_columns(columns: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
@@ -253,19 +253,18 @@ def safe_columns(columns: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
     return found
 
 
-def _typed(columns: Mapping[str, Sequence[Any]]) -> dict[str, NDArray[Any]]:
+def _typed(columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     """Columns as numbers where all entries are, missing ones NaN; as text otherwise, missing ones empty."""
     return {key: _column(values) for key, values in columns.items()}
 
 
 def _column(values: Sequence[Any]) -> NDArray[Any]:
     plain = [_entry(value) for value in values]
-    if all(isinstance(value, (int, float)) for value in plain if value is not None) and any(
-        value is not None for value in plain
-    ):
-        if all(isinstance(value, int) for value in plain) and all(abs(value or 0) < 1 << 53 for value in plain):
-            return np.array(plain, np.int64)
-        return np.array([np.nan if value is None else float(value) for value in plain])
+    numbers = [value for value in plain if isinstance(value, (int, float))]
+    if numbers and len(numbers) == sum(value is not None for value in plain):
+        if len(numbers) == len(plain) and all(isinstance(value, int) and abs(value) < 1 << 53 for value in numbers):
+            return np.array(numbers, np.int64)
+        return np.array([float(value) if isinstance(value, (int, float)) else np.nan for value in plain])
     return np.array(["" if value is None else _plain_text(value) for value in plain], np.str_)
 
 

@@ -213,7 +213,8 @@ def positions(labels: Iterable[str]) -> NDArray[np.float64]:
     NaN for whatever is no single electrode: a derivation, a contact, an unknown name.
     """
     table = _table()
-    rows = [table.index.get_loc(label) if label in table.index else -1 for label in map(str, labels)]
+    place = {name: row for row, name in enumerate(NAMES)}
+    rows = np.array([place.get(str(label), -1) for label in labels], np.int64)
     values = np.vstack([table.to_numpy(np.float64), np.full(3, np.nan)])
     return np.asarray(values[rows], dtype=np.float64).reshape(-1, 3)
 

@@ -7,6 +7,7 @@ import shutil
 import struct
 import warnings
 
+import h5py
 import mne
 import numpy as np
 import pytest
@@ -277,6 +278,52 @@ def test_eeglab_in_every_layout(fake, tmp_path, inside, flat):
     assert table.time.values.tolist() == [0.505, 1.0]
     np.testing.assert_array_equal(table.position, [2.0, np.nan])
     assert recording.intervals["annotations"].stop.values.tolist() == [4.2]
+
+
+def write_v73(path, values, *, flat):
+    """An EEGLAB file of MATLAB v7.3 (HDF5): arrays transposed, text as UTF-16 codes, struct arrays by references."""
+
+    def put(parent, name, value):
+        array = np.frombuffer(value.encode("utf-16le"), np.uint16) if isinstance(value, str) else np.asarray(value)
+        item = parent.create_dataset(name, data=np.atleast_2d(array).T if array.size else np.zeros(2, np.uint64))
+        item.attrs["MATLAB_class"] = np.bytes_("char" if isinstance(value, str) else "double")
+        if not array.size:
+            item.attrs["MATLAB_empty"] = np.uint8(1)
+        return item.ref
+
+    with h5py.File(path, "w", userblock_size=512) as file:
+        places, eeg = file.create_group("#refs#"), file if flat else file.create_group("EEG")
+        for key, value in {
+            "nbchan": 3.0,
+            "trials": 1.0,
+            "pnts": values.shape[1],
+            "srate": 100.0,
+            "data": values,
+        }.items():
+            put(eeg, key, value)
+        tables = {
+            "chanlocs": {"labels": ["Fz", "VEOG", "Pz"], "X": [0.7, 1.0, -0.7], "Y": [0.0] * 3, "Z": [0.7, 0.1, 0.7]},
+            "event": {"type": ["a", "b"], "latency": [11.0, 51.0], "position": [1.0, []]},
+        }
+        for name, columns in tables.items():
+            group = eeg.create_group(name)
+            for key, entries in columns.items():
+                given = [put(places, f"{name}{key}{i}", entry) for i, entry in enumerate(entries)]
+                group.create_dataset(key, data=np.array(given, h5py.ref_dtype)[:, None], dtype=h5py.ref_dtype)
+    with path.open("r+b") as stream:
+        stream.write(b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM")
+
+
+@pytest.mark.parametrize("flat", [True, False])
+def test_eeglab_in_hdf5(fake, tmp_path, flat):
+    write_v73(tmp_path / "a.set", fake.samples(3) * 1e6, flat=flat)
+    recording = load(tmp_path)
+    check_values(recording, quiet(mne.io.read_raw_eeglab, tmp_path / "a.set"))
+    assert recording.signals["eeg"].label.values.tolist() == ["Fz", "Pz"]
+    np.testing.assert_allclose(recording.signals["eeg"].y, [0.07, -0.07])
+    table = recording.events["annotations"]
+    assert (table.label.values.tolist(), table.time.values.tolist()) == (["a", "b"], [0.1, 0.5])
+    np.testing.assert_array_equal(table.position, [1.0, np.nan])
 
 
 @pytest.mark.parametrize("inside", [True, False])
