@@ -115,27 +115,25 @@ def _lines(sample: bytes, whole: bool) -> tuple[list[str], str]:
 
 def _layout(lines: Sequence[str], delimiter: str, encoding: str) -> Layout | None:
     cells = [_split(line, delimiter) for line in lines]
-    kept = [number for number, row in enumerate(cells) if row and not row[0].startswith(("#", "%"))]
+    kept = [number for number, row in enumerate(cells) if row and not row[0].startswith(("#", "%", "sep="))]
     if not kept:
         return None
     # Most lines tell the width: headers may be short, and the last one cut off (which reading the rows then says).
     widths = Counter(len(cells[number]) for number in kept)
     body = next(cells[number] for number in kept if len(cells[number]) == max(widths, key=lambda n: widths[n]))
     kept = kept[:-1] if len(kept) > 2 and len(cells[kept[-1]]) < len(body) else kept
-    for drop in ([], [""]):  # some programs end each row with a delimiter
-        rows = [row[:-1] if drop and row[-1:] == drop else row for row in (cells[number] for number in kept)]
-        width = len(body) - (1 if drop and body[-1:] == drop else 0)
-        found = _headers(rows, width, "." if delimiter == "," else _decimal(rows))
-        if found is not None:
-            n_headers, row_names, decimal = found
-            headers = tuple(_padded(row, width) for row in rows[:n_headers])
-            if any(header is None for header in headers):
-                return None
-            first_line = kept[n_headers]
-            numbers = tuple(tuple(row) for row in rows[n_headers:])
-            shown = tuple(header for header in headers if header is not None)
-            return Layout(delimiter, decimal, shown, width, row_names, first_line, encoding, numbers)
-    return None
+    rows, width = [cells[number] for number in kept], len(body)
+    if all(row[-1] == "" for row in rows if len(row) == width):  # some programs end each row with a delimiter
+        rows, width = [row[:-1] if len(row) == width else row for row in rows], width - 1
+    found = _headers(rows, width, "." if delimiter == "," else _decimal(rows))
+    if found is None:
+        return None
+    n_headers, row_names, decimal = found
+    headers = tuple(header for row in rows[:n_headers] if (header := _padded(row, width)) is not None)
+    if len(headers) != n_headers:
+        return None
+    numbers = tuple(tuple(row) for row in rows[n_headers:])
+    return Layout(delimiter, decimal, headers, width, row_names, kept[n_headers], encoding, numbers)
 
 
 def _split(line: str, delimiter: str) -> list[str]:

@@ -122,6 +122,8 @@ def is_traces(layout: Layout, n_bytes: int) -> bool:
     wide = len(layout.rows) >= 2 and layout.n_columns >= _FEWEST_SAMPLES_WIDE and _is_numbered(layout)
     if len(layout.rows) < FEWEST_ROWS and not wide:
         return False
+    if _long_columns(layout) is not None:
+        return True
     columns = find_columns(layout)
     named = bool(layout.headers) or columns.time is not None
     fractions = any(
@@ -247,6 +249,8 @@ def read_traces(table: Table, *, time_column: str, time_unit: str, orientation: 
     if orientation == "cell_rows":
         return _transposed(table)
     columns = find_columns(layout, time_column)
+    if (long := _long_columns(layout)) is not None:
+        return _read_long(table, *long, time_unit)
     shape = (table.n_rows, len(columns.cells))
     time, source = None, ""
     if columns.time is not None:
@@ -257,6 +261,49 @@ def read_traces(table: Table, *, time_column: str, time_unit: str, orientation: 
         return table.rows(first, after)[:, columns.cells]
 
     return Traces(shape, read, columns.names, time, frame, source, _statuses(columns.more))
+
+
+_IDS = {"unit_id", "unit", "cell_id", "cell", "neuron_id", "neuron", "roi_id", "roi", "cell_number", "neuron_number"}
+
+
+def _long_columns(layout: Layout) -> tuple[int, int, int] | None:
+    """Columns of cell, time and value of a table with a row per cell and sample (Minian's, pandas' ``melt``)."""
+    if not layout.headers or layout.row_names:
+        return None
+    plain = [_plain(name) for name in layout.headers[0]]
+    ids = [i for i, name in enumerate(plain) if name in _IDS]
+    times = [i for i, name in enumerate(plain) if _TIME.fullmatch(name) or _FRAME.fullmatch(name)]
+    if len(ids) != 1 or not times:
+        return None
+    time = next((i for i in times if _TIME.fullmatch(plain[i])), times[-1])
+    values = [i for i in range(len(plain)) if i not in (*ids, *times) and plain[i]]
+    repeated = len({row[ids[0]] for row in layout.rows}) < len(layout.rows)
+    return (ids[0], time, values[0]) if values and repeated else None
+
+
+def _read_long(table: Table, cell: int, time: int, value: int, time_unit: str) -> Traces:
+    """A table with a row per cell and sample as one with a column per cell; what is not listed is missing."""
+    if not table.is_small:
+        raise RawFileError(
+            f"{table.path}: {table.path.stat().st_size} bytes with a row per cell and sample; save a column per cell"
+        )
+    cells, rows = np.unique(table.values[:, cell], return_inverse=True)
+    times, columns = np.unique(table.values[:, time], return_inverse=True)
+    if len(np.unique(rows * len(times) + columns)) != table.n_rows or not np.isfinite(cells).all():
+        raise RawFileError(f"{table.path}: a cell has two values at one time; expected a row per cell and sample")
+    values = np.full((len(times), len(cells)), np.nan)
+    values[columns, rows] = table.values[:, value]
+    title = table.layout.headers[0][time]
+    is_time = bool(_TIME.fullmatch(_plain(title)))
+    seconds, source = _seconds(table, times, title, time_unit) if is_time else (None, "")
+    return Traces(
+        values.shape,
+        lambda first, after: values[first:after],
+        [f"cell{number:g}" for number in cells],
+        seconds,
+        None if is_time else times,
+        source,
+    )
 
 
 def _statuses(more: dict[str, list[str]]) -> dict[str, list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -41,6 +42,8 @@ class TracesCsv(FormatLoader):
       column without a name that increases regularly. Times on a regular grid become a rate; others stay as they are.
       A column of frame numbers is not a signal. Without times the rate is unknown and time counts frames;
       ``rate_hz`` states it, and frames that are missing from the count become gaps.
+    - A row per cell and sample (``unit_id``, ``frame`` or ``time``, value, as Minian's) is turned into a column per
+      cell; of several values the first is taken.
     - Inscopix' second header (``accepted``, ``rejected``, ``undecided``) becomes the channel column ``status``.
 
     Only tables that are plainly traces are recognised: ten rows or more of numbers that are not all whole (unless
@@ -179,6 +182,11 @@ def _printable(columns: dict[str, list[str]]) -> dict[str, list[str]]:
     }
 
 
+_COMPANION = re.compile(
+    r"sub-.*|task-.*|participants|.*(motion|moest|mcf|confounds?|regressors?|montage|bvecs?|bvals?)|rp_.*"
+)
+
+
 def _is_companion(path: Path) -> bool:
-    """Whether a table belongs to a BIDS data set, whose loaders read it."""
-    return path.suffix.lower() == ".tsv" and (path.name.startswith(("sub-", "task-")) or path.stem == "participants")
+    """Whether a table belongs to other recordings: BIDS companions, head motion, nuisance regressors, montages."""
+    return _COMPANION.fullmatch(path.stem.lower()) is not None

@@ -202,6 +202,37 @@ def test_a_row_per_cell(values, tmp_path):
     np.testing.assert_array_equal(values_of(tmp_path / "tall.csv", orientation="cell_rows"), values.T)
 
 
+@pytest.mark.parametrize("header", [True, False], ids=["header", "no header"])
+@pytest.mark.parametrize("header_too", [True, False])
+def test_rows_that_end_with_a_delimiter(header, header_too, values, tmp_path):
+    text = pd.DataFrame(values, columns=list("abcde")).to_csv(index=False, header=header, lineterminator=";\n", sep=";")
+    if header and not header_too:
+        text = text.replace("e;", "e", 1)
+    (tmp_path / "a.csv").write_text(text)
+    np.testing.assert_array_equal(values_of(tmp_path / "a.csv"), values)
+    (tmp_path / "b.csv").write_text("sep=;\n" + text)
+    np.testing.assert_array_equal(values_of(tmp_path / "b.csv"), values)
+
+
+@pytest.mark.parametrize("time", ["frame", "Time (s)"])
+def test_a_row_per_cell_and_sample(time, values, tmp_path):
+    clock = np.arange(60) if time == "frame" else np.arange(60) / 5
+    long = pd.DataFrame(values, index=clock, columns=[3, 5, 8, 9, 12]).melt(
+        ignore_index=False, var_name="unit_id", value_name="C"
+    )
+    long = long.rename_axis(time).reset_index()[["unit_id", time, "C"]].drop(index=70)
+    expected = values.copy()
+    expected[10, 1] = np.nan
+    long.to_csv(tmp_path / "a.csv", index=False)
+    signal = load(tmp_path / "a.csv").signals["calcium"]
+    np.testing.assert_array_equal(signal.values, expected)
+    assert list(signal.channel_id.values) == ["cell3", "cell5", "cell8", "cell9", "cell12"]
+    assert signal.attrs.get("sampling_rate_hz") == (None if time == "frame" else pytest.approx(5.0))
+    pd.concat([long, long[:3]]).to_csv(tmp_path / "b.csv", index=False)
+    with pytest.raises(RawFileError, match="a cell has two values at one time"):
+        load(tmp_path / "b.csv")
+
+
 def test_signal_and_units_can_be_named(values, tmp_path):
     np.savetxt(tmp_path / "a.txt", values)
     recording = load(tmp_path / "a.txt", signal="dff", units="dF/F", rate_hz=30.0)
@@ -247,7 +278,7 @@ def test_what_is_no_table_of_traces_is_not_claimed(case, tmp_path):
 
 
 def test_companions_of_bids_data_sets_are_not_claimed(values, tmp_path):
-    for name in ("sub-01_task-rest_desc-confounds_timeseries.tsv", "participants.tsv"):
+    for name in ("sub-01_task-rest_desc-confounds_timeseries.tsv", "participants.tsv", "bold_moest.txt", "rp_run1.txt"):
         pd.DataFrame(values).to_csv(tmp_path / name, sep="\t", index=False)
         assert TracesCsv.claim(tmp_path / name) == []
 
