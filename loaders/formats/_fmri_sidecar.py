@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from neurodata.errors import RawFileError
 from ..options import OptionError
 
 _MOST_TEXT = 16 << 20
+_DEEPEST = 20
 _PERSONAL = re.compile(r"(?i)patient(?!position)|physician|operator|birth|address|telephone|accession|performed.*name")
 """Fields of a converted DICOM header that say who a person is."""
 _DERIVED = ("desc", "space", "res", "den", "hemi", "label", "part", "rec", "echo", "atlas", "seg", "stat")
@@ -68,7 +70,7 @@ def companions(path: Path, suffixes: tuple[str, ...], ending: str) -> list[Path]
     ours = parse_name(path).entities
     if "sub" not in ours:
         return []
-    found = []
+    found: list[Path] = []
     for folder in bids_folders(path):
         fitting = []
         for other in folder.glob(f"*{ending}"):
@@ -77,7 +79,8 @@ def companions(path: Path, suffixes: tuple[str, ...], ending: str) -> list[Path]
             if same and name.suffix in suffixes and other.is_file() and _complete(ours, name, ending):
                 fitting.append(other)
         found += sorted(fitting, key=lambda other: (len(parse_name(other).entities), other.name))
-    return found
+    # As the file itself was named, so that both are known for the same path.
+    return found if path.is_absolute() else [Path(os.path.relpath(other)) for other in found]
 
 
 def _complete(ours: dict[str, str], name: BidsName, ending: str) -> bool:
@@ -124,13 +127,28 @@ def read_sidecars(paths: list[Path]) -> dict[str, Any]:
         if not isinstance(content, dict):
             raise RawFileError(f"{path}: expected a JSON object with fields, got a {type(content).__name__}")
         fields |= content
-    return dict(_without_people(fields))
+    return dict(_kept(fields))
 
 
-def _without_people(fields: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+def _kept(fields: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     for key, value in fields.items():
         if not _PERSONAL.search(key):
-            yield key, dict(_without_people(value)) if isinstance(value, dict) else value
+            yield _storable(key), _storable(value)
+
+
+def _storable(value: Any, depth: int = 0) -> Any:
+    """A value as an attribute can keep it: no infinity, no integer beyond 64 bits, no broken Unicode."""
+    if depth > _DEEPEST:
+        return None
+    if isinstance(value, dict):
+        return {_storable(key): _storable(entry, depth + 1) for key, entry in _kept(value)}
+    if isinstance(value, list):
+        return [_storable(entry, depth + 1) for entry in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, int) and abs(value) >= 1 << 63:
+        return str(value)[:100]
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
 @dataclass(frozen=True)

@@ -222,7 +222,8 @@ def _averaging(header: NiftiHeader, weights: Any) -> Callable[[NDArray[Any]], ND
         there = np.isfinite(values)
         total = (weights @ there.T.astype(np.float64)).T
         summed = (weights @ np.where(there, values, 0.0).T).T
-        return np.divide(summed, total, out=np.full(summed.shape, np.nan), where=total > 0)
+        mean = np.divide(summed, total, out=np.full(summed.shape, np.nan), where=total > 0)
+        return np.asarray(mean)
 
     return apply
 

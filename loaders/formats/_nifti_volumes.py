@@ -7,7 +7,7 @@ import threading
 import weakref
 import zlib
 from collections.abc import Callable, Iterator
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,9 +93,10 @@ class Volumes:
         if self._stream is None or number < self._position:
             self._finish()
             path = self.header.data_path
-            self._stream = gzip.open(path, "rb") if compressed else path.open("rb")  # noqa: SIM115
+            stream = cast("IO[bytes]", (gzip.open if compressed else open)(path, "rb"))
             # Called when this reader goes, so that no open file is left to the garbage collector.
-            self._close = weakref.finalize(self, self._stream.close)
+            self._close = weakref.finalize(self, stream.close)
+            self._stream = stream
         self._stream.seek(self.header.offset + number * size)
         return self._stream
 
@@ -106,7 +107,7 @@ class Volumes:
 
 def physical_values(header: NiftiHeader, stored: NDArray[Any]) -> NDArray[np.float64]:
     """Return ``stored * slope + intercept`` in float64, shape kept."""
-    values = stored.astype(np.float64)
+    values: NDArray[np.float64] = stored.astype(np.float64)
     if (header.slope, header.intercept) != (1.0, 0.0):
         values = values * header.slope + header.intercept
     return values

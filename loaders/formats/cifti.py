@@ -113,7 +113,7 @@ class Cifti(FormatLoader):
         metadata = self.describe(
             session,
             modality="fmri",
-            subject={"id": f"sub-{entities['sub']}"} if "sub" in entities else None,
+            subject={"id": entities["sub"]} if "sub" in entities else None,
             task=str(sidecar.get("TaskName") or entities.get("task") or "") or None,
             extra={key: value for key, value in (("sidecar", sidecar), ("notes", notes)) if value} or None,
         )
@@ -174,7 +174,7 @@ def _make_bold(path: Path, image: Any, grid: Any, spacing: Spacing, clock: dict[
     slope, intercept = float(proxy.slope), float(proxy.inter)
     scaled = (slope, intercept) != (1.0, 0.0)
     native = stored.newbyteorder("=")
-    shape, offset = tuple(map(int, image.shape)), int(proxy.offset)
+    shape, offset = (int(image.shape[0]), int(image.shape[1])), int(proxy.offset)
 
     def read(first: int, after: int) -> NDArray[Any]:
         # Each channel's series lies in one piece, so a block of volumes is a stripe through the whole file.
@@ -184,16 +184,16 @@ def _make_bold(path: Path, image: Any, grid: Any, spacing: Spacing, clock: dict[
             rows = rows.astype(np.float64) * slope + intercept
         return rows.astype(native)
 
-    factors = {names.SCALE_FACTOR: slope, names.ADD_OFFSET: intercept} if scaled and native.kind in "iu" else {}
+    attributes: dict[str, Any] = {"sampling_rate_source": spacing.source}
+    attributes["time_convention"] = "time of a sample is when the acquisition of its volume began"
+    attributes |= {names.SCALE_FACTOR: slope, names.ADD_OFFSET: intercept} if scaled and native.kind in "iu" else {}
+    attributes |= {"position_units": "mm", "space": "as in the file's volume"} if "x" in columns else {}
     return make_signal(
         lazy_rows(shape, native, read),
         channel_id=ids,
         units="BOLD a.u.",
         columns=columns,
-        sampling_rate_source=spacing.source,
-        time_convention="time of a sample is when the acquisition of its volume began",
-        **factors,
-        **({"position_units": "mm", "space": "as in the file's volume"} if "x" in columns else {}),
+        **attributes,
         **clock,
     )
 

@@ -18,6 +18,7 @@ from neurodata.recording.recording import Recording
 from neurodata.recording.timed import make_signal
 
 from ..base import Claim
+from ..discover import Found
 from ..format_loader import FormatLoader
 from ..options import OptionError
 from ._fmri_lut import find_lut, read_lut
@@ -127,6 +128,18 @@ class Nifti(FormatLoader):
         files = (path, *((other,) if other else ()), *find_companions(head).files)
         return [Claim(path, tuple(dict.fromkeys(files)))]
 
+    @cached_property
+    def found(self) -> dict[str, Found]:
+        """Recording id → where it lies; what an option names (4-D maps, for one) is no recording."""
+        given = {path.resolve() for path in self.given.values()}
+        found = super().found
+        if self.raw.is_file():
+            return found
+        found = {key: entry for key, entry in found.items() if entry.claim.path.resolve() not in given}
+        if not found:
+            raise RawFileError(f"{self.raw}: expected a BOLD file beside those of the options, found none")
+        return found
+
     def source_files(self, session: str) -> list[Path]:
         """Return all files a recording is read from, those of the options included."""
         given = list(self.given.values())
@@ -141,9 +154,12 @@ class Nifti(FormatLoader):
     def read(self, session: str, claim: Claim) -> Recording:
         """Return one run; voxels stay in their file until they are asked for."""
         header = open_header(claim.path)
+        tables: dict[str, Any] = {
+            key: self.given[key] for key in ("events", "confounds", "motion") if key in self.given
+        }
         beside = dataclasses.replace(
             find_companions(header.path),
-            **{k: v for k, v in self.given.items() if k in ("events", "confounds", "motion")},
+            **tables,
         )
         sidecar = read_sidecars(list(beside.sidecars))
         header = _with_slices(header, sidecar)
@@ -209,7 +225,7 @@ class Nifti(FormatLoader):
         described = self.describe(
             session,
             modality="fmri",
-            subject={"id": f"sub-{entities['sub']}"} if "sub" in entities else None,
+            subject={"id": entities["sub"]} if "sub" in entities else None,
             task=str(task) if task else None,
             device=device or None,
             extra=extra or None,

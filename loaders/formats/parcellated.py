@@ -35,8 +35,8 @@ from ._fmri_parcels import (
 from ._fmri_sidecar import Spacing, choose_spacing, find_sidecars, parse_name, read_sidecars
 
 _FMRI = re.compile(
-    r"(?i)(^|[^a-z])(bold|fmri|rs-?fmri|roi_?ts|roi_?signals|tcs|aal\d?|schaefer\d*|gordon\d*|glasser\d*|desikan|dk\d+|"
-    r"cc[24]00|power264|dosenbach\d*|harvard-?oxford|parcel\w*|rois?)([^a-z]|$)|rsfmri|roisignals"
+    r"(?i)(^|[^a-z])(bold|fmri|rs-?fmri|roi_?signals|aal\d?|schaefer\d*|gordon\d*|glasser\d*|desikan|dk\d+|"
+    r"cc[24]00|power264|dosenbach\d*|harvard-?oxford|parcel\w*)([^a-z]|$)|rsfmri|roisignals"
 )
 """Words in a name by which a table is of fMRI."""
 _NOT_REGIONS = re.compile(
@@ -166,7 +166,7 @@ class Parcellated(FormatLoader):
         metadata = self.describe(
             session,
             modality="fmri",
-            subject={"id": f"sub-{stated['sub']}"} if "sub" in stated else None,
+            subject={"id": stated["sub"]} if "sub" in stated else None,
             task=str(sidecar.get("TaskName") or stated.get("task") or "") or None,
             extra={"sidecar": sidecar} if sidecar else None,
         )

@@ -136,7 +136,7 @@ def render(
     values += _BASELINE * drift_percent / 100 * (np.cos(np.pi * moments) @ weights)
     white = rng.standard_normal((n_volumes, len(brain))) * np.sqrt(1 - _AR**2)
     values += _BASELINE * noise_percent / 100 * lfilter([1], [1, -_AR], white, axis=0)
-    gradient = np.stack(np.gradient(head.baseline, VOXEL_MM), -1)[inside]
+    gradient = np.stack([np.gradient(head.baseline, VOXEL_MM, axis=axis) for axis in range(3)], -1)[inside]
     places = np.argwhere(inside) @ head.affine[:3, :3].T + head.affine[:3, 3]
     for number, (rotation, translation) in enumerate(zip(motion[:, :3], motion[:, 3:])):
         shift = translation + np.cross(np.broadcast_to(rotation, places.shape), places)

@@ -45,7 +45,7 @@ def cosine_drifts(n_volumes: int, tr_seconds: float, period_seconds: float = 128
     check_positive("period in seconds", period_seconds)
     n_cosines = min(n_volumes - 1, int(np.floor(2 * n_volumes * tr_seconds / period_seconds)))
     moments = (2 * np.arange(n_volumes) + 1) / (2 * n_volumes)
-    return np.sqrt(2 / n_volumes) * np.cos(np.pi * np.outer(moments, np.arange(1, n_cosines + 1)))
+    return np.asarray(np.sqrt(2 / n_volumes) * np.cos(np.pi * np.outer(moments, np.arange(1, n_cosines + 1))))
 
 
 def remove_drift(
@@ -98,7 +98,8 @@ def _drifts(signal: xr.DataArray, method: str, order: int, period_seconds: float
     if degree < 1:
         raise NeurodataError(f"the order of a polynomial drift is at least 1, got {order}")
     # Legendre polynomials: powers of time would be nearly the same for a computer.
-    return np.polynomial.legendre.legvander(np.linspace(-1, 1, n_volumes), degree)[:, 1:]
+    basis = np.polynomial.legendre.legvander(np.linspace(-1, 1, n_volumes), degree)[:, 1:]
+    return np.asarray(basis, np.float64)
 
 
 def regress_confounds(
@@ -167,7 +168,7 @@ def _residual(
     signal: xr.DataArray, basis: NDArray[np.float64], fit_on: Stretch | None, keep_mean: bool, what: str
 ) -> xr.DataArray:
     values = np.array(signal.values, np.float64)
-    complete = np.isfinite(basis).all(axis=1)
+    complete: NDArray[np.bool_] = np.asarray(np.isfinite(basis).all(axis=1))
     seen = complete.copy()
     if fit_on is not None:
         check_seconds(signal)
@@ -178,7 +179,7 @@ def _residual(
     centre, spread = basis[seen].mean(0), basis[seen].std(0)
     scaled = (basis - centre) / np.where(spread > 0, spread, 1.0)
     design = np.column_stack([np.ones(len(basis)), scaled])
-    finite = np.isfinite(values)
+    finite: NDArray[np.bool_] = np.asarray(np.isfinite(values))
     for pattern, channels in _patterns(finite & seen[:, None]):
         if pattern.sum() <= basis.shape[1]:
             raise NeurodataError(

@@ -87,6 +87,6 @@ def test_files_hold_the_truth(tmp_path):
         assert trials["label"].values.tolist() == [CONDITIONS[c] for c in truth.conditions]
         np.testing.assert_array_equal(trials["start"].values, truth.onsets)
         np.testing.assert_allclose(recording.signals["motion"].values, truth.motion, rtol=1e-8)
-        assert recording.metadata["subject"]["id"] == truth.subject
+        assert recording.metadata["subject"]["id"] == truth.subject.removeprefix("sub-")
     with pytest.raises(NeurodataError, match="holds files already"):
         write_raw(tmp_path / "raw", recordings=1, seconds=90, seed=1)

@@ -60,7 +60,7 @@ def test_a_bids_name_and_its_confounds(made, tmp_path):
         recording = load(tmp_path / f"{name}.dtseries.nii")
     assert recording.signals["bold"].attrs["sampling_rate_hz"] == pytest.approx(1.25)
     assert recording.signals["confounds"].shape == (made.N_VOLUMES, 1)
-    assert recording.metadata["subject"]["id"] == "sub-7"
+    assert recording.metadata["subject"]["id"] == "7"
 
 
 def test_spacing_that_cannot_be_and_other_axes(made, tmp_path):

@@ -205,7 +205,7 @@ def bids(tmp_path, made, **sidecar):
 def test_bids_names_bring_sidecars_events_and_confounds(made, tmp_path):
     path = bids(tmp_path, made, SliceTiming=[0.5, 0.0], SliceEncodingDirection="k-", StartTime=0.25)
     recording = load(path)
-    assert recording.metadata["subject"]["id"] == "sub-01"
+    assert recording.metadata["subject"]["id"] == "01"
     assert recording.metadata["session"] == "ses-2"
     assert recording.metadata["task"] == "n-back"
     assert recording.metadata["device"] == "GE"
@@ -433,3 +433,42 @@ def test_xml_with_entities_is_refused(made, tmp_path):
     (tmp_path / "bomb.xml").write_text('<!DOCTYPE x [<!ENTITY a "b">]><x><label index="1">&a;</label></x>')
     with pytest.raises(RawFileError, match="defines entities"):
         load(path, labels=str(atlas), lut=str(tmp_path / "bomb.xml"))
+
+
+def test_maps_in_the_same_folder_are_no_recording(made, tmp_path):
+    write(tmp_path, made, made.values(0))
+    maps = write(tmp_path, made, np.ones((4, 3, 2, 3), "float32"), "atlas.nii.gz")
+    assert load(tmp_path, maps=str(maps)).signals["bold"].shape == (7, 3)
+
+
+def test_a_relative_path_knows_its_companions(made, tmp_path, monkeypatch):
+    path = bids(tmp_path / "data", made)
+    monkeypatch.chdir(tmp_path)
+    relative = path.relative_to(tmp_path)
+    (claim,) = Nifti.claim(relative)
+    assert relative.with_name("sub-01_ses-2_task-nback_run-1_events.tsv") in claim.files
+    assert not any(file.is_absolute() for file in claim.files)
+
+
+def test_odd_values_of_a_sidecar_are_kept_as_far_as_they_can(made, tmp_path):
+    path = bids(tmp_path, made)
+    text = '{"a": 1e999, "b": [NaN, {"PatientID": "7", "c": 99999999999999999999}], "d": "\\ud800"}'
+    path.with_name(path.name.replace(".nii.gz", ".json")).write_text(text)
+    kept = load(path).metadata["extra"]["sidecar"]
+    assert kept["a"] is None
+    assert kept["b"] == [None, {"c": "99999999999999999999"}]
+    path.with_name(path.name.replace(".nii.gz", ".json")).write_text("{")
+    with pytest.raises(RawFileError, match=r"_bold\.json: expected JSON"):
+        load(path)
+
+
+def test_a_whole_brain_passes_through_a_little_memory(made, tmp_path):
+    resource = pytest.importorskip("resource")
+    shape = (60, 60, 40, 30)
+    stored = np.broadcast_to(np.arange(30, dtype="int16"), shape)
+    path = write(tmp_path, made, stored)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    bold = load(path).signals_stored["bold"]
+    for first in range(0, 30, 5):
+        assert (bold[first : first + 5].values == np.arange(first, min(30, first + 5))[:, None]).all()
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 400_000

@@ -36,7 +36,7 @@ def test_made_up_files(made, tmp_path):
     np.testing.assert_array_equal(bids.values, made.values(1), strict=True)
     assert bids.channel_id.values.tolist() == made.NAMES
     assert (bids.attrs["atlas"], bids.attrs["sampling_rate_hz"]) == ("Gordon", 1.25)
-    assert (recording.metadata["subject"]["id"], recording.metadata["task"]) == ("sub-01", "rest")
+    assert (recording.metadata["subject"]["id"], recording.metadata["task"]) == ("01", "rest")
     array = load(tmp_path / "bold_parcels.npy", tr=2.0).signals["bold"]
     np.testing.assert_array_equal(array.values, made.values(2).astype("float32"), strict=True)
     assert array.region.values.tolist() == made.NAMES
