@@ -214,6 +214,22 @@ def verify(path: StorePath, as_json: Json = False) -> None:
 
 
 @app.command()
+def export(
+    form: Annotated[str, typer.Argument(metavar="FORMAT", help="nwb")],
+    recording: Annotated[Path, typer.Argument(metavar="STORE/DATASET/RECORDING", help="One recording of a store.")],
+    file: Annotated[Path, typer.Argument(help="The file to write.")],
+    overwrite: Annotated[bool, typer.Option(help="Replace a file of that name.")] = False,
+) -> None:
+    """Write one recording as a file of another format, from which 'convert' reads the same recording back."""
+    from neurodata.checks import check_option
+    from neurodata.exports.nwb import to_nwb
+    from neurodata.store.read import open_recording
+
+    check_option("format to export", form, ["nwb"])
+    out.print(Text(_plain(f"written: {to_nwb(open_recording(recording), file, overwrite=overwrite)}")), soft_wrap=True)
+
+
+@app.command()
 def simulate(
     modality: Annotated[str, typer.Argument(help="calcium, spikes, eeg, seeg, fmri or eeg_fmri")],
     folder: Annotated[Path, typer.Argument(help="Where the raw files go.")],

@@ -101,7 +101,10 @@ def _signal(file: h5py.File, path: Path, place: str, entry: dict[str, Any], note
         clock["segments"] = tuple(clock["segments"])
     values = lazy_series(data, data.shape[0], SeriesRows(path, text(data.name)))
     ids = columns.pop(names.CHANNEL_ID)
-    signal = make_signal(values, channel_id=ids, role=entry["role"], columns=columns, **clock, **entry["attributes"])
+    attributes = dict(entry["attributes"])
+    unit = attributes.pop(names.UNITS_ATTRIBUTE)
+    signal = make_signal(values, channel_id=ids, units=unit, role=entry["role"], columns=columns, **clock)
+    signal.attrs |= attributes
     for name, attributes in entry.get("column_attributes", {}).items():
         signal.coords[name].attrs = dict(attributes)
     return signal

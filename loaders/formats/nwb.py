@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal
 import h5py
 import xarray as xr
 
+from neurodata import names
 from neurodata.errors import NeurodataError, RawFileError
 from neurodata.recording.recording import Recording
 
@@ -181,7 +182,9 @@ class _Reader(Found):
         self.items = list(walk(file, read_types(file), self.notes))
         n_planes = sum(item.is_a("PlaneSegmentation") for item in self.items)
         self.source = Source(path, Channels(file, self.notes, n_planes), self.notes)
-        self.names = _unique_names(self.items)
+        tables = [item for item in self.items if item.is_a("DynamicTable")]
+        series = [item for item in self.items if not item.is_a("DynamicTable")]
+        self.names = _unique_names(series) | _unique_names(tables)
         self.with_electrodes = False
         self.cells: list[Item] = []
         self.tables: dict[str, Any] = {}
@@ -212,7 +215,7 @@ class _Reader(Found):
         if is_event_series(item):
             self._add_events(item, read_event_series(item, self.notes))
         elif item.is_a("IntervalSeries"):
-            self.intervals[self.names[item.path]] = read_interval_series(item, self.notes)
+            self._add_intervals(item, read_interval_series(item, self.notes))
         elif item.is_a("ImageSeries"):
             self.notes.not_read.append(f"{item.path} ({item.kind}): images are no traces; extract cells' traces first")
             times = read_image_times(item, self.notes) if item.path.startswith("/stimulus/") else None
@@ -221,7 +224,7 @@ class _Reader(Found):
         else:
             made = read_series(item, self.source)
             for suffix, signal in made.items():
-                self._add_signal(f"{self.names[item.path]}{suffix}", signal)
+                self._add_signal(item, suffix, signal)
 
     def _read_table(self, item: Item) -> None:
         if item.is_a("PlaneSegmentation"):
@@ -233,7 +236,7 @@ class _Reader(Found):
         table = open_table(item.node, self.notes)
         moments = event_column(table)
         if item.is_a("TimeIntervals") or "start_time" in table.columns:
-            self.intervals[self.names[item.path]] = read_intervals(item, table, self.notes, self.dropped)
+            self._add_intervals(item, read_intervals(item, table, self.notes, self.dropped))
         elif moments is not None:
             self._add_events(item, read_event_table(item, table, moments, self.notes))
         else:
@@ -250,11 +253,21 @@ class _Reader(Found):
 
     def _add_events(self, item: Item, table: xr.Dataset) -> None:
         name = self.names[item.path]
-        self.events[f"{name}_events" if name == "spikes" else name] = table
+        name = _free(f"{name}_events" if name == "spikes" else name, self.events)
+        self.events[name], self.places[item.path] = table, name
 
-    def _add_signal(self, name: str, signal: xr.DataArray) -> None:
+    def _add_intervals(self, item: Item, table: xr.Dataset) -> None:
+        name = _free(self.names[item.path], self.intervals)
+        self.intervals[name], self.places[item.path] = table, name
+
+    def _add_signal(self, item: Item, suffix: str, signal: xr.DataArray) -> None:
+        name = _free(f"{self.names[item.path]}{suffix}", self.signals)
+        if name in (names.CHANNEL_ID, names.SCALE_FACTOR, names.ADD_OFFSET):  # columns that mean something
+            name = _free(f"{name}_signal", self.signals)
         clash = {column: f"{column}_column" for column in signal.coords if column == name}
-        self.signals[_free(name, self.signals)] = signal.rename(clash) if clash else signal
+        self.signals[name] = signal.rename(clash) if clash else signal
+        if not suffix:
+            self.places[item.path] = name
 
     def _keep_table(self, path: str, table: Table, without: Collection[str] = ()) -> None:
         """A table that is neither events nor intervals, as JSON of the metadata where it is small."""
@@ -286,17 +299,17 @@ class _Reader(Found):
 def _unique_names(items: Collection[Item]) -> dict[str, str]:
     """Path → the shortest end of it that no other item has, in safe characters."""
     parts = {item.path: [safe_name(part) for part in item.path.strip("/").split("/")] for item in items}
-    names = {path: found[-1] for path, found in parts.items()}
+    given_names = {path: found[-1] for path, found in parts.items()}
     for depth in range(2, max(map(len, parts.values()), default=0) + 1):
-        counts = Counter(name.lower() for name in names.values())
-        for path, name in names.items():
+        counts = Counter(name.lower() for name in given_names.values())
+        for path, name in given_names.items():
             if counts[name.lower()] > 1 or name in _RESERVED:
-                names[path] = safe_name("-".join(parts[path][-depth:]))
+                given_names[path] = safe_name("-".join(parts[path][-depth:]))
     given: set[str] = set()
-    for path, name in names.items():
-        names[path] = _free(name, given)
-        given.add(names[path])
-    return names
+    for path, name in given_names.items():
+        given_names[path] = _free(name, given)
+        given.add(given_names[path])
+    return given_names
 
 
 def _free(name: str, taken: Collection[str]) -> str:
