@@ -59,14 +59,14 @@ def find_files(path: Path, head: bytes) -> tuple[Path, ...]:
 
 def _is_eeglab_v5(path: Path) -> bool:
     """Names of variables, or of the fields of the first struct, stand in its first kilobytes."""
-    found = b""
+    found, order = b"", _byte_order(path)
     with path.open("rb") as stream:
         stream.seek(128)
         for _ in range(64):
             tag = stream.read(8)
             if len(tag) < 8:
                 break
-            kind, size = struct.unpack("<2I", tag)
+            kind, size = struct.unpack(f"{order}2I", tag)
             content = stream.read(min(size, 65_536))
             if kind == 15:
                 try:
@@ -76,6 +76,12 @@ def _is_eeglab_v5(path: Path) -> bool:
             found += content[:16_384]
             stream.seek(size - min(size, 65_536), 1)
     return all(name.encode() in found for name in _FIELDS)
+
+
+def _byte_order(path: Path) -> str:
+    """Byte order of a MATLAB v5 file: its header ends with the letters MI as this machine, or a reversed one, writes them."""
+    with path.open("rb") as stream:
+        return ">" if stream.read(128)[126:] == b"MI" else "<"
 
 
 def _is_eeglab_v73(path: Path) -> bool:
@@ -118,11 +124,11 @@ def _unpacked_size(path: Path) -> int:
             sizes: list[int] = []
             file.visititems(lambda _, item: sizes.append(int(getattr(item, "nbytes", 0))))
         return sum(sizes)
-    total, length = 0, path.stat().st_size
+    total, length, order = 0, path.stat().st_size, _byte_order(path)
     with path.open("rb") as stream:
         stream.seek(128)
         while len(tag := stream.read(8)) == 8:
-            kind, size = struct.unpack("<2I", tag)
+            kind, size = struct.unpack(f"{order}2I", tag)
             if stream.tell() + size > length:
                 raise RawFileError(f"{path}: the MATLAB file is cut off; copy it again")
             inner = stream.read(min(size, 256)) if kind == 15 else b""
@@ -130,7 +136,7 @@ def _unpacked_size(path: Path) -> int:
                 unpacked = zlib.decompressobj().decompress(inner, 8) if inner else b""
             except zlib.error as error:
                 raise RawFileError(f"{path}: the MATLAB file is damaged ({error}); copy it again") from error
-            total += struct.unpack("<2I", unpacked)[1] if len(unpacked) == 8 else size
+            total += struct.unpack(f"{order}2I", unpacked)[1] if len(unpacked) == 8 else size
             stream.seek(size - len(inner), 1)
     return total
 
@@ -147,6 +153,10 @@ def samples_file(path: Path, eeg: Mapping[str, Any]) -> Path | None:
     if not isinstance(data, str) or data in ("in set file", "EEG"):
         return None
     names = [re.split(r"[\\/]", str(name))[-1] for name in (data, eeg.get("datfile", "")) if isinstance(name, str)]
+    if names[0].lower().endswith(".dat"):
+        raise RawFileError(
+            f"{path}: samples in {names[0]!r}, EEGLAB's old layout; save it again with EEGLAB 5 or later"
+        )
     for candidate in (*(path.with_name(name) for name in names if name.strip(". ")), path.with_suffix(".fdt")):
         if candidate.is_file() and candidate != path:
             return candidate
@@ -247,7 +257,13 @@ def _event_marks(eeg: Mapping[str, Any], rate: float) -> Marks:
         for key in dict.fromkeys(key for row in rows for key in row)
         if key not in ("type", "latency", "duration")
     }
-    return Marks(onset, np.nan_to_num(duration), [_label(row.get("type")) for row in rows], columns)
+    labels = [_label(row.get("type")) for row in rows]
+    duration = np.nan_to_num(duration)
+    # The duration of a boundary is what was cut out there, no stretch of what is left.
+    is_cut = np.array([label == "boundary" for label in labels], bool)
+    if duration[is_cut].any():
+        columns["removed_seconds"] = np.where(is_cut, duration, np.nan).tolist()
+    return Marks(onset, np.where(is_cut, 0.0, duration), labels, columns)
 
 
 def _trials(

@@ -96,6 +96,8 @@ def _reading(path: Path, notes: list[str]) -> Iterator[None]:
             raise NeurodataError(f"{path}: reading it needs a package that is not installed ({error})") from error
         except Exception as error:
             told = " ".join(str(error).split())[:500] or type(error).__name__
+            if "pip install" in told or "is required" in told:
+                raise NeurodataError(f"{path}: {told}") from error
             raise RawFileError(f"{path}: MNE cannot read it ({told}); the file is damaged or incomplete") from error
         finally:
             for handler, level in printers:

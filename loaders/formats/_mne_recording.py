@@ -365,7 +365,8 @@ def _describe(source: Source, types: Sequence[str], notes: Sequence[str], proble
         "modality": next((_MODALITY[kind] for kind in _MODALITY if kind in types), "other"),
         "subject": _subject(info, source.subject),
         "session_start": start.isoformat() if isinstance(start, datetime.datetime) else None,
-        "device": device or (str(info["description"]).strip()[:300] if info.get("description") else None) or None,
+        "device": device or None,
+        "description": str(info.get("description") or "").strip()[:1000] or None,
         "extra": extra,
     }
 

@@ -155,7 +155,7 @@ def clean_labels(raw: Sequence[str], types: Sequence[str] | None = None) -> Clea
         was left as it is although its channel is typed as EEG.
     """
     texts = [_text(label) for label in raw]
-    scalp = [kind == "eeg" for kind in types] if types is not None else [True] * len(texts)
+    scalp = [kind.lower() == "eeg" for kind in types] if types is not None else [True] * len(texts)
     contacts = _contacts([text for text, is_scalp in zip(texts, scalp) if is_scalp])
     cleaned = []
     for text, is_scalp in zip(texts, scalp):

@@ -11,6 +11,7 @@ import h5py
 import mne
 import numpy as np
 import pytest
+import scipy.io
 
 from neurodata.errors import NeurodataError, RawFileError
 from neurodata.identity.eeg_montage import positions
@@ -338,6 +339,17 @@ def test_eeglab_epochs(fake, tmp_path, inside):
     assert trials.label.values.tolist() == ["square", "", "", ""]
 
 
+def test_what_eeglab_cut_out_is_a_moment(fake, tmp_path):
+    fake.write_eeglab(tmp_path / "a.set")
+    eeg = fake.eeglab_struct()
+    eeg["event"]["type"][2], eeg["data"] = "boundary", "a.fdt"
+    scipy.io.savemat(tmp_path / "a.set", {"EEG": eeg}, appendmat=False)
+    recording = load(tmp_path)
+    assert recording.events["annotations"].label.values.tolist() == ["square", "rt", "boundary"]
+    np.testing.assert_allclose(recording.events["annotations"].removed_seconds, [np.nan, np.nan, 1.2])
+    assert "annotations" not in recording.intervals
+
+
 def test_eeglab_samples_elsewhere_are_not_followed(fake, tmp_path):
     (tmp_path / "in").mkdir()
     fake.write_eeglab(tmp_path / "in" / "a.set")
@@ -464,8 +476,6 @@ def test_a_name_that_the_reader_does_not_take_is_said(fake, tmp_path, write, old
 
 
 def test_what_belongs_to_others_is_not_claimed(fake, tmp_path):
-    import scipy.io
-
     scipy.io.savemat(tmp_path / "other.mat", {"EEG": np.zeros((3, 3)), "srate": 5.0})
     (tmp_path / "x.edf").write_bytes(b"0".ljust(256) + bytes(500))
     (tmp_path / "x.bdf").write_bytes(b"\xffBIOSEMI".ljust(256) + bytes(500))
