@@ -86,7 +86,7 @@ def read_sortings(objects: Objects, sorter: str | None) -> Sorted | None:
         table["probe"] = np.array([probe] * len(ids), np.str_)
         tables.append(table)
         times.append(time)
-        rows.append((of + n_units).astype(np.int32))
+        rows.append((of + np.int32(n_units)).astype(np.int32, copy=False))
         columns.append(_spike_columns(spikes, len(time)))
         skipped += left
         n_units += len(ids)
@@ -137,7 +137,7 @@ def _near(objects: Objects, collection: str, name: str) -> AlfObject | None:
 
 
 def _clusters(
-    objects: Objects, collection: str, of: NDArray[np.int64], spikes: AlfObject
+    objects: Objects, collection: str, of: NDArray[Any], spikes: AlfObject
 ) -> tuple[dict[str, NDArray[Any]], list[str]]:
     """Columns of all clusters of one probe; row ``i`` is what ``spikes.clusters`` calls ``i``."""
     owner = _near(objects, collection, "clusters")

@@ -32,8 +32,8 @@ def one_per_spike(path: Path, values: NDArray[Any], n_spikes: int, times_path: P
     return values
 
 
-def whole_numbers(path: Path, values: NDArray[Any], what: str) -> NDArray[np.int64]:
-    """Return whole numbers as int64, also where the file keeps them as floats.
+def whole_numbers(path: Path, values: NDArray[Any], what: str) -> NDArray[Any]:
+    """Return whole numbers as int32 where they fit, else int64, also where the file keeps them as floats.
 
     Raises
     ------
@@ -49,7 +49,9 @@ def whole_numbers(path: Path, values: NDArray[Any], what: str) -> NDArray[np.int
         fine = values.dtype.kind in "iu" and (values.size == 0 or int(values.max()) < 2**62)
     if not fine:
         raise RawFileError(f"{path}: expected {what} as whole numbers, got {values.dtype} with other values")
-    return np.asarray(values, np.int64)
+    # Half the memory for clusters and templates of 100 million spikes.
+    small = values.size == 0 or (abs(int(values.min())) < 2**31 and abs(int(values.max())) < 2**31)
+    return np.asarray(values, np.int32 if small else np.int64)
 
 
 def make_spikes(
@@ -59,15 +61,14 @@ def make_spikes(
     attributes: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
     """Return spikes sorted by time, ties by unit, as events."""
-    steps = np.diff(time)
-    if (steps < 0).any() or ((steps == 0) & (np.diff(unit) < 0)).any():
+    if (time[1:] < time[:-1]).any() or ((time[1:] == time[:-1]) & (unit[1:] < unit[:-1])).any():
         order = np.lexsort((unit, time))
         time, unit = time[order], unit[order]
         columns = {name: values[order] for name, values in columns.items()}
     return make_events(time, attributes=attributes, unit=unit, **columns)
 
 
-def rows_of(ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+def rows_of(ids: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """Return the different ids, sorted, and for each entry the place of its id among them."""
     if ids.size and ids.min() >= 0 and ids.max() < 10_000_000:  # no sorting of millions of spikes
         present = np.zeros(int(ids.max()) + 1, bool)
@@ -75,4 +76,4 @@ def rows_of(ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int32
         places = np.cumsum(present, dtype=np.int32) - 1
         return np.flatnonzero(present).astype(np.int64), places[ids].astype(np.int32, copy=False)
     found, inverse = np.unique(ids, return_inverse=True)
-    return found, inverse.astype(np.int32)
+    return found.astype(np.int64), inverse.astype(np.int32)

@@ -14,7 +14,8 @@ from neurodata.errors import RawFileError
 
 from ..npy_files import open_npy
 
-_MOST_PAIRS = 50_000_000
+_BLOCK = 1 << 20
+"""Spikes counted at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +40,7 @@ class Peaks:
     unwhitened: bool
 
 
-def find_peaks(folder: Path, rows: NDArray[np.int32], templates_of: NDArray[np.int64], n_clusters: int) -> Peaks:
+def find_peaks(folder: Path, rows: NDArray[np.int32], templates_of: NDArray[Any], n_clusters: int) -> Peaks:
     """Return the peak channel and mean waveform of each cluster.
 
     A cluster's waveform is the mean of the templates of its spikes, as phy shows it: templates times the inverse
@@ -74,7 +75,7 @@ def find_peaks(folder: Path, rows: NDArray[np.int32], templates_of: NDArray[np.i
     inverse = None if sparse is not None else _inverse_whitening(folder, templates.shape[2])
     channel = np.full(n_clusters, -1, np.int64)
     amplitude, waveforms = np.full(n_clusters, np.nan), [""] * n_clusters
-    for row, (numbers, counts) in _templates_per_cluster(rows, templates_of, n_clusters, len(templates)).items():
+    for row, (numbers, counts) in _templates_per_cluster(rows, templates_of, len(templates)).items():
         mean, channels = _mean_template(templates, sparse, numbers, counts)
         if inverse is not None:
             mean = mean @ inverse
@@ -123,19 +124,19 @@ def _inverse_whitening(folder: Path, n_channels: int) -> NDArray[np.float64] | N
 
 
 def _templates_per_cluster(
-    rows: NDArray[np.int32], templates_of: NDArray[np.int64], n_clusters: int, n_templates: int
+    rows: NDArray[np.int32], templates_of: NDArray[Any], n_templates: int
 ) -> dict[int, tuple[NDArray[np.int64], NDArray[np.float64]]]:
     """Templates of each cluster's spikes, and how many of its spikes each has."""
-    pairs = rows.astype(np.int64) * n_templates + templates_of
-    if n_clusters * n_templates <= _MOST_PAIRS:
-        counts = np.bincount(pairs, minlength=n_clusters * n_templates)
-        found = np.flatnonzero(counts)
-        counts = counts[found]
-    else:
-        found, counts = np.unique(pairs, return_counts=True)
+    counted: dict[int, dict[int, int]] = {}
+    for first in range(0, len(rows), _BLOCK):
+        block = slice(first, first + _BLOCK)
+        pairs, counts = np.unique(rows[block].astype(np.int64) * n_templates + templates_of[block], return_counts=True)
+        for pair, count in zip(pairs.tolist(), counts.tolist()):
+            of_row = counted.setdefault(pair // n_templates, {})
+            of_row[pair % n_templates] = of_row.get(pair % n_templates, 0) + count
     return {
-        row: (found[found // n_templates == row] % n_templates, counts[found // n_templates == row].astype(np.float64))
-        for row in np.unique(found // n_templates).tolist()
+        row: (np.array(sorted(of_row), np.int64), np.array([of_row[number] for number in sorted(of_row)], np.float64))
+        for row, of_row in counted.items()
     }
 
 

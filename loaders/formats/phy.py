@@ -105,7 +105,7 @@ class Phy(FormatLoader):
         columns = self._spike_columns(folder, len(samples), curated=clusters_path.name == _CLUSTERS)
         units, extra = self._units(folder, ids, rows, columns.get("template", clusters))
         spikes = make_spikes(
-            np.asarray(samples, np.float64) / rate_hz, rows, columns, {"sampling_rate_hz": float(rate_hz)}
+            np.divide(samples, rate_hz, dtype=np.float64), rows, columns, {"sampling_rate_hz": float(rate_hz)}
         )
         extra |= _described(params)
         metadata = self.describe(session, modality="spikes", extra=extra)
@@ -133,7 +133,7 @@ class Phy(FormatLoader):
         extra: dict[str, Any] = {"clusters_without_spikes": without} if without else {}
         own: dict[str, NDArray[Any]] = {"cluster_id": ids, "quality": _quality(tables, len(ids))}
         if self.waveforms and (folder / "templates.npy").is_file():
-            peaks = find_peaks(folder, rows, np.asarray(templates_of, np.int64), len(ids))
+            peaks = find_peaks(folder, rows, templates_of, len(ids))
             own |= {
                 "peak_channel": peaks.channel,
                 "template_amplitude": peaks.amplitude,
@@ -191,7 +191,7 @@ def _flat(path: Path) -> NDArray[Any]:
     return values
 
 
-def _per_spike(path: Path, n_spikes: int, what: str) -> NDArray[np.int64]:
+def _per_spike(path: Path, n_spikes: int, what: str) -> NDArray[Any]:
     return whole_numbers(path, one_per_spike(path, open_npy(path), n_spikes, path.with_name(_TIMES)), what)
 
 
