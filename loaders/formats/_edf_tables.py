@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -67,7 +68,7 @@ def _onsets(entries: Sequence[Annotation], origin: Decimal) -> NDArray[np.float6
     return np.array([float(entry.onset - origin) for entry in entries], np.float64)
 
 
-def _texts(entries: Sequence[Annotation]) -> dict[str, NDArray[np.str_]]:
+def _texts(entries: Sequence[Annotation]) -> dict[str, Any]:
     text = [entry.text for entry in entries]
     return {names.LABEL: np.array([entry.strip() for entry in text]), "text": np.array(text)}
 

@@ -37,18 +37,21 @@ class Edf(FormatLoader):
       by record where they are asked for; ``scale_factor`` and ``add_offset`` are the header's calibration.
       Columns: ``channel_id`` and ``label_raw`` are the label in the file (a second one of the same name gets ``_2``),
       ``label`` is it without prefix, reference and padding, of scalp electrodes the canonical name (``EEG T3-Ref`` is
-      T7; ``label_confidence`` 1), ``type``, ``reference``, ``transducer``, ``filter``, ``file_channel`` (position in the file, from 0).
+      T7; ``label_confidence`` 1), ``type``, ``file_channel`` (position in the file, from 0); where the header has them
+      ``reference``, ``transducer``, ``filter``; ``units_raw`` where the header spells the unit otherwise.
     - ``events/annotations``: annotations without duration (or of duration 0); ``intervals/annotations``: those with
       one. ``label`` is the text without blanks around it, ``text`` is it exactly.
     - ``intervals/validity`` where records do not follow each other (EDF+D): samples lie back to back, gaps are gaps.
     - ``events/triggers`` of a ``Status`` channel: every change of its lower 16 bits.
 
     Time 0 is the start of the first record, and ``session_start`` is that moment (fractions of a second included).
-    Channels are typed by label: see ``docs`` of ``name_channels``. A channel without calibration keeps its integers, in
-    ``a.u.``; what is odd about a file is warned of and listed in ``metadata["extra"]["remarks"]``.
+    Channels are typed by label, contacts of depth electrodes by how they are numbered; ``modality`` overrules that. A
+    channel without calibration keeps its integers, in ``a.u.``; what is odd about a file is warned of and listed in
+    ``metadata["extra"]["remarks"]``. A record that begins later than the one before it ended begins after a gap, also
+    where the header says "continuous".
 
-    Not read: patient names, birth dates, codes of people and free text of the header; the start of a file whose date
-    was clipped (01.01.85) or taken out. Annotations of one file are not merged with another's (hypnograms).
+    Not read: patient names, birth dates and free text of the header (of EDF+ sex, equipment and a patient code with a
+    digit in it are kept); the start of a file whose date was clipped (01.01.85) or taken out. Annotations of one file are not merged with another's (hypnograms).
 
     Parameters
     ----------
@@ -128,7 +131,7 @@ class Edf(FormatLoader):
                 clock = _times_of_records(annotations.onsets)
             # What all channels share is an attribute, what differs between them a column.
             calibration = _calibration(group)
-            shared = {key: values[0] for key, values in calibration.items() if len(set(values)) == 1}
+            shared: dict[str, Any] = {key: values[0] for key, values in calibration.items() if len(set(values)) == 1}
             own = {key: values for key, values in calibration.items() if key not in shared}
             made[name] = make_signal(
                 lazy_channels(path, header, [entry.channel for entry in group]),
@@ -177,14 +180,16 @@ def _columns(group: Sequence[Named]) -> dict[str, Any]:
         names.LABEL_RAW: [entry.channel.label for entry in group],
         names.LABEL_CONFIDENCE: np.array([entry.confidence for entry in group]),
         "type": [entry.kind for entry in group],
-        "reference": [entry.reference for entry in group],
-        "transducer": [entry.channel.transducer for entry in group],
-        "filter": [entry.channel.filter for entry in group],
         "file_channel": np.array([entry.channel.number for entry in group], np.int32),
     }
     if any(entry.channel.units != entry.units for entry in group):
         columns["units_raw"] = [entry.channel.units for entry in group]
-    return columns
+    said = {
+        "reference": [entry.reference for entry in group],
+        "transducer": [entry.channel.transducer for entry in group],
+        "filter": [entry.channel.filter for entry in group],
+    }
+    return columns | {name: texts for name, texts in said.items() if any(texts)}
 
 
 def _calibration(group: Sequence[Named]) -> dict[str, list[float]]:

@@ -187,7 +187,7 @@ def _simulate_one(
     trial_rng, rhythm_rng, noise_rng, mains_rng, artefact_rng = rng.spawn(5)
     n_samples = seconds * rate_hz
     n_trials = int(seconds // (_REST + _MOVE))
-    starts = np.arange(n_trials) * (_REST + _MOVE) + _REST
+    starts = np.arange(n_trials, dtype=np.float64) * (_REST + _MOVE) + _REST
     hands = trial_rng.permutation(np.arange(n_trials) % 2)
     amplitude = _amplitude(n_samples, rate_hz, starts, hands, effect)
     mixing = _mixing()
