@@ -244,9 +244,9 @@ class _Machine:
             if name in _VALUES:
                 self._stack.append(argument)
             elif name in _GETS:
-                self._stack.append(self._memo[int(argument)])
+                self._stack.append(self._memo[int(argument or 0)])
             elif name in _PUTS:
-                self._put(int(argument), position)
+                self._put(int(argument or 0), int(position or 0))
             elif name in _CONSTANTS:
                 self._stack.append(_CONSTANTS[name])
             elif name in _STEPS:
@@ -382,7 +382,9 @@ _STEPS: dict[str, Callable[[_Machine, Any], None]] = {
     "APPENDS": _Machine.appends,
     "EMPTY_TUPLE": _Machine.empty_tuple,
     "TUPLE": _Machine.tuple_of,
-    **{f"TUPLE{count}": lambda machine, _, count=count: machine.last(count) for count in (1, 2, 3)},
+    "TUPLE1": lambda machine, _: machine.last(1),
+    "TUPLE2": lambda machine, _: machine.last(2),
+    "TUPLE3": lambda machine, _: machine.last(3),
     "EMPTY_DICT": _Machine.empty_dict,
     "DICT": _Machine.dict_of,
     "SETITEM": _Machine.set_item,

@@ -144,7 +144,7 @@ def _worm_wide_web(path: Path, found: Mapping[str, Any]) -> Parsed:
     n_neurons = parsed.traces["calcium"].shape[1]
     parsed.labels = [""] * n_neurons
     _add_time(parsed, found, {key.lower(): key for key in found})
-    labeled = next((found[key] for key in ("labeled", "label") if isinstance(found.get(key), dict)), {})
+    labeled: dict[str, Any] = next((found[key] for key in ("labeled", "label") if isinstance(found.get(key), dict)), {})
     _add_labels(path, parsed, labeled, n_neurons)
     return parsed
 

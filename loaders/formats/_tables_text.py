@@ -328,7 +328,7 @@ class Table:
         found = frame.to_numpy(np.float64)[first - self._firsts[block] : after - self._firsts[block]]
         if found.shape != (after - first, len(columns)):
             raise RawFileError(f"{self.path}: expected {after - first} rows, got {len(found)}; did the file change?")
-        return found
+        return np.asarray(found, np.float64)
 
 
 class _Buffer:

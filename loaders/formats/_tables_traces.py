@@ -184,7 +184,7 @@ def find_columns(layout: Layout, time_column: str = "auto") -> Columns:
         frames = [
             i for i in range(n_columns) if plain[i] and _FRAME.fullmatch(plain[i]) and _increases(rows, i, layout)
         ]
-        time, frame = (times or [None])[0], (frames or [None])[0]
+        time, frame = next(iter(times), None), next(iter(frames), None)
         if time is None and frame is None and not plain[0] and _increases(rows, 0, layout):
             counted = [_value(row[0], layout) for row in rows]
             steps = np.diff(counted)

@@ -113,6 +113,7 @@ class Caiman(FormatLoader):
         found = _number(file, "params/data/fr", "params/fr", "fr", "estimates/fr")
         rate_hz, said = choose_rate(self.rate_hz, found, "fr in params", path=path, default=_DEFAULT_FR)
         columns = _columns(path, file, estimates, shape[0])
+        space: dict[str, Any] = {"space": "pixels"} if "x" in columns else {}
         left_out = {}
         signals = {}
         for key, (name, units) in TRACES.items():
@@ -130,7 +131,7 @@ class Caiman(FormatLoader):
                 rate_hz=rate_hz,
                 columns=columns,
                 sampling_rate_source=said,
-                **({"space": "pixels"} if "x" in columns else {}),
+                **space,
             )
         extra: dict[str, Any] = {"left_out": left_out} if left_out else {}
         kept = {key: value for key in _KEPT if (value := _setting(file, f"params/data/{key}")) is not None}

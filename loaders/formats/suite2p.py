@@ -120,6 +120,7 @@ class Suite2p(FormatLoader):
             stat, why = read_objects(folder / "stat.npy")
             columns |= {} if why else stat_columns(stat, folder / "stat.npy", shape[0])
             unread |= {"stat.npy": why} if why else {}
+        space: dict[str, Any] = {"space": "pixels"} if "x" in columns else {}
         signals = {
             signal: make_signal(
                 _lazy(folder / name, shape),
@@ -128,7 +129,7 @@ class Suite2p(FormatLoader):
                 rate_hz=rate_hz,
                 columns=columns,
                 sampling_rate_source=said,
-                **({"space": "pixels"} if "x" in columns else {}),
+                **space,
             )
             for name, signal in TRACES.items()
             if name in files
@@ -174,7 +175,7 @@ def _read_settings(folder: Path, files: list[str]) -> tuple[dict[str, Any], dict
 
 def _kept(settings: dict[str, Any]) -> dict[str, Any]:
     """What is worth keeping of the settings, as JSON values: no paths, for they name people."""
-    kept = {}
+    kept: dict[str, Any] = {}
     for key in _SETTINGS:
         value = settings.get(key)
         value = value.item() if isinstance(value, np.generic) else value
