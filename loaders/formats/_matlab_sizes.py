@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 from neurodata.errors import RawFileError
 
@@ -14,10 +15,13 @@ MOST_BYTES = 4 << 30
 """Largest content that is read whole: v5 files can only be."""
 
 _MATRIX, _COMPRESSED = 14, 15
-_CELL, _STRUCT, _OBJECT, _SPARSE, _OPAQUE, _FUNCTION = 1, 2, 3, 5, 17, 16
+_CELL, _STRUCT, _OBJECT, _CHAR, _SPARSE, _FUNCTION, _OPAQUE = 1, 2, 3, 4, 5, 16, 17
 _WIDTH = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 4, 9: 8, 12: 8, 13: 8, 16: 1, 17: 2, 18: 4}
 """Bytes per value of each data type (MAT-File Format, table 1-1)."""
 _DEEPEST = 40
+
+Left: TypeAlias = Callable[[], int]
+"""Gives the bytes that are left of what is being walked through."""
 
 
 def check_sizes(path: Path) -> int:
@@ -151,28 +155,50 @@ def _check_matrix(source: _Stream, length: int, order: str, depth: int) -> None:
     _, n, flags = _element(source, order, min(left(), 64), keep=True)
     if n < 8:
         raise ValueError("a variable without flags")
-    cls = struct.unpack(order + "I", flags[:4])[0] & 0xFF
-    if cls in (_OPAQUE, _FUNCTION):
+    word = struct.unpack(order + "I", flags[:4])[0]
+    cls, is_complex = word & 0xFF, bool(word >> 11 & 1)
+    if not 1 <= cls <= _OPAQUE:
+        raise ValueError(f"a variable of class {cls}")
+    if cls == _OPAQUE:
+        for _ in range(3):
+            _element(source, order, min(left(), 1 << 16), keep=False)
+        _check_inner(source, left, order, depth)
         source.skip(left())
         return
     _, n, raw = _element(source, order, min(left(), 8 * 32), keep=True)
     dims = struct.unpack(f"{order}{n // 4}i", raw[: n // 4 * 4])
     if any(size < 0 for size in dims):
         raise ValueError(f"a variable of shape {dims}")
-    _element(source, order, min(left(), 1 << 16), keep=True)
+    _element(source, order, min(left(), 1 << 16), keep=False)
     count = math.prod(dims)
     if cls in (_CELL, _STRUCT, _OBJECT):
         _check_items(source, cls, count, left, order, depth)
-    elif cls != _SPARSE:
-        kind, n, _ = _element(source, order, left(), keep=False)
-        if kind in _WIDTH and n // _WIDTH[kind] < count and cls != 4:
-            raise ValueError(f"a variable of shape {dims} holds {n // _WIDTH[kind]} values")
+    elif cls == _FUNCTION:
+        _check_inner(source, left, order, depth)
+    else:
+        for part in range((3 if cls == _SPARSE else 1) + is_complex):
+            _check_numbers(source, left, order, count if cls not in (_SPARSE, _CHAR) and not part else 0, dims)
     if left() < 0:
         raise ValueError("an element reaches beyond what holds it")
     source.skip(left())
 
 
-def _check_items(source: _Stream, cls: int, count: int, left, order: str, depth: int) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def _check_numbers(source: _Stream, left: Left, order: str, count: int, dims: tuple[int, ...]) -> None:
+    kind, n, _ = _element(source, order, left(), keep=False)
+    if kind not in _WIDTH:  # scipy takes the type for an index into a table, and crashes
+        raise ValueError(f"values of type {kind}, which MATLAB does not have")
+    if n // _WIDTH[kind] < count:
+        raise ValueError(f"a variable of shape {dims} holds {n // _WIDTH[kind]} values")
+
+
+def _check_inner(source: _Stream, left: Left, order: str, depth: int) -> None:
+    kind, n, _ = _tag(source, order)
+    if kind != _MATRIX or n > left():
+        raise ValueError(f"an element of type {kind} and {n} bytes where a variable of at most {left()} is expected")
+    _check_matrix(source, n, order, depth + 1)
+
+
+def _check_items(source: _Stream, cls: int, count: int, left: Left, order: str, depth: int) -> None:
     if cls == _OBJECT:
         _element(source, order, min(left(), 1 << 16), keep=True)
     if cls != _CELL:
@@ -185,9 +211,4 @@ def _check_items(source: _Stream, cls: int, count: int, left, order: str, depth:
     if count * 8 > left():
         raise ValueError(f"{count} elements are claimed where {left()} bytes are left")
     for _ in range(count):
-        kind, n, _ = _tag(source, order)
-        if kind != _MATRIX or n > left():
-            raise ValueError(
-                f"an element of type {kind} and {n} bytes where a variable of at most {left()} is expected"
-            )
-        _check_matrix(source, n, order, depth + 1)
+        _check_inner(source, left, order, depth)

@@ -11,6 +11,9 @@ from ._variables_tree import Array
 _FEWEST_SAMPLES = 20
 """Shortest dimension that is taken for time where the file has no times."""
 
+_FEWEST_PIXELS = 100
+"""Two more dimensions at least this long, with no label for either, are those of images: a film is no table of trials."""
+
 CHANNEL_FIRST, TIME_FIRST = "channel_first", "time_first"
 
 
@@ -94,7 +97,8 @@ class Orienter:
         labels = {vector.size for vector in self.found.vectors} | {len(text.rows) for text in self.found.texts}
         free = [axis for axis in long if array.shape[axis] not in labels] or list(long)
         axis = max(free, key=lambda axis: array.shape[axis])
-        if array.shape[axis] < _FEWEST_SAMPLES:
+        others = [array.shape[other] for other in long if other != axis]
+        if array.shape[axis] < _FEWEST_SAMPLES or (min(others) >= _FEWEST_PIXELS and len(free) == 3):
             return None
         return axis, "the longest of three dimensions (assumed)"
 

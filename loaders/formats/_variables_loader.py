@@ -26,7 +26,7 @@ from ._variables_tree import Tree
 
 MODALITIES = get_args(Metadata.model_fields["modality"].annotation)
 _MOST_LOOKED_THROUGH = 512 << 20
-"""Files up to this many bytes are read when they are claimed, to see whether a recording is in them."""
+"""Files up to this many bytes are read whole when they are claimed, to see whether a recording is in them."""
 _MOST_KEPT = 64 << 20
 
 
@@ -86,6 +86,11 @@ class VariablesLoader(FormatLoader):
         """Look through a file; ``objects`` admits arrays of Python objects, through the restricted reader only."""
 
     @classmethod
+    def is_lazy(cls, path: Path) -> bool:
+        """Tell whether a file's values stay in it until they are asked for, so that looking through it is cheap."""
+        return False
+
+    @classmethod
     def claim(cls, path: Path) -> list[Claim]:
         """Return the recordings of a file in which signals, spikes or events are recognised.
 
@@ -96,7 +101,7 @@ class VariablesLoader(FormatLoader):
         """
         if not path.is_file() or not cls.is_mine(path):
             return []
-        if path.stat().st_size > _MOST_LOOKED_THROUGH:
+        if path.stat().st_size > _MOST_LOOKED_THROUGH and not cls.is_lazy(path):
             return [Claim(path, (path,))]
         parts = split_recordings(_open(cls, path))
         claims, problems = [], []
@@ -219,7 +224,7 @@ def _lenient(loader: type[VariablesLoader]) -> type[VariablesLoader]:
 
 def _open(loader: type[VariablesLoader], path: Path) -> Tree:
     status = path.stat()
-    if status.st_size > _MOST_KEPT:
+    if status.st_size > _MOST_KEPT and not loader.is_lazy(path):
         return loader.open_tree(path)
     return _kept(loader, path, status.st_size, status.st_mtime_ns)
 

@@ -54,6 +54,11 @@ class Matlab(VariablesLoader):
         return not (names >= _EEGLAB or names == {"EEG"} or "datfile" in names)
 
     @classmethod
+    def is_lazy(cls, path: Path) -> bool:
+        """Tell whether a file is of version 7.3."""
+        return is_v73(path)
+
+    @classmethod
     def open_tree(cls, path: Path, *, objects: bool = False) -> Tree:
         """Look through a file; the versions before 7.3 are read whole."""
         if is_v73(path):

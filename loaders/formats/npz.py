@@ -58,11 +58,15 @@ class Npz(VariablesLoader):
         return bool(names) and all(name.endswith(".npy") for name in names)
 
     @classmethod
+    def is_lazy(cls, path: Path) -> bool:
+        """Tell whether a file is a single array, which is memory-mapped."""
+        with path.open("rb") as stream:
+            return stream.read(6) == b"\x93NUMPY"
+
+    @classmethod
     def open_tree(cls, path: Path, *, objects: bool = False) -> Tree:
         """List the arrays; values are read when they are asked for."""
-        with path.open("rb") as stream:
-            single = stream.read(6) == b"\x93NUMPY"
-        fields = _read_single(path, objects) if single else _read_archive(path, objects)
+        fields = _read_single(path, objects) if cls.is_lazy(path) else _read_archive(path, objects)
         return Tree(path, Struct("", fields), trials_first=True)
 
 

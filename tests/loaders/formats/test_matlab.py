@@ -6,6 +6,7 @@ import re
 import struct
 import warnings
 import zlib
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -211,6 +212,26 @@ def test_published_files_of_other_loaders_read_without_loss(real_data):
         np.testing.assert_allclose(signal.time.values, expected["fluo_time"].ravel(), rtol=0, atol=1e-9)
         times = expected["events_AP"][~np.isnan(expected["events_AP"])] * 1e-4
         np.testing.assert_array_equal(recording.events["spikes"]["time"].values, times)
+
+
+def test_files_that_scipy_tests_itself_with_are_read_or_refused_as_scipy_does(tmp_path):
+    folder = Path(scipy.io.matlab.__file__).parent / "tests" / "data"
+    files = sorted(folder.glob("*.mat"))
+    if not files:
+        pytest.skip("scipy is installed without its tests")
+    for path in files:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                names = {name for name in scipy.io.loadmat(path) if not name.startswith("__")}
+            except NotImplementedError:  # version 7.3
+                names = {"testdouble"}
+            except Exception:
+                with pytest.raises(RawFileError):
+                    Matlab.open_tree(path)
+                continue
+        assert Matlab.is_mine(path) or not names, path.name
+        assert set(Matlab.open_tree(path).root.fields) == names, path.name
 
 
 # maps
@@ -436,6 +457,8 @@ def write_v5(path, *elements):
         pytest.param(matrix((1 << 30, 4), 1, b""), "4294967296 elements are claimed where 0 bytes are left", id="cells"),
         pytest.param(matrix((1, 1 << 28), 2, element(5, struct.pack("<i", 8)) + element(1, b"a\0\0\0\0\0\0\0")), "elements are claimed where", id="structs"),
         pytest.param(struct.pack("<II", 14, 1 << 31), "claims 2147483648 bytes, the file ends after", id="longer than the file"),
+        pytest.param(matrix((1, 1), 6, element(10, bytes(8))), "values of type 10, which MATLAB does not have", id="type that crashes scipy"),
+        pytest.param(matrix((1, 1), 99, element(9, bytes(8))), "a variable of class 99", id="class"),
         pytest.param(struct.pack("<II", 15, 20) + bytes(20), "unknown compression method", id="no deflate stream"),
     ],
 )  # fmt: skip

@@ -102,6 +102,12 @@ def test_code_in_objects_never_runs(tmp_path):
         load(tmp_path / "b.npy", map=str(tmp_path / "m.yaml"))
 
 
+def test_a_film_is_no_recording(tmp_path):
+    np.save(tmp_path / "movie.npy", np.zeros((300, 120, 128), np.uint8))
+    with pytest.raises(RawFileError, match="none of the variables looks like a recording"):
+        Npz(tmp_path / "movie.npy").sessions()
+
+
 def test_other_archives_are_not_claimed(tmp_path):
     import zipfile
 
