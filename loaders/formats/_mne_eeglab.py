@@ -22,6 +22,7 @@ from neurodata.errors import RawFileError
 from neurodata.identity.eeg_montage import channel_type
 
 from ..hdf5 import is_hdf5, open_hdf5
+from ._matlab_sizes import check_sizes
 from ._mne_source import Marks, Read, Source
 
 MOST_INSIDE = 512 << 20
@@ -124,21 +125,8 @@ def _unpacked_size(path: Path) -> int:
             sizes: list[int] = []
             file.visititems(lambda _, item: sizes.append(int(getattr(item, "nbytes", 0))))
         return sum(sizes)
-    total, length, order = 0, path.stat().st_size, _byte_order(path)
-    with path.open("rb") as stream:
-        stream.seek(128)
-        while len(tag := stream.read(8)) == 8:
-            kind, size = struct.unpack(f"{order}2I", tag)
-            if stream.tell() + size > length:
-                raise RawFileError(f"{path}: the MATLAB file is cut off; copy it again")
-            inner = stream.read(min(size, 256)) if kind == 15 else b""
-            try:
-                unpacked = zlib.decompressobj().decompress(inner, 8) if inner else b""
-            except zlib.error as error:
-                raise RawFileError(f"{path}: the MATLAB file is damaged ({error}); copy it again") from error
-            total += struct.unpack(f"{order}2I", unpacked)[1] if len(unpacked) == 8 else size
-            stream.seek(size - len(inner), 1)
-    return total
+    # Walks through every element: scipy can crash the process on a damaged one.
+    return check_sizes(path)
 
 
 def samples_file(path: Path, eeg: Mapping[str, Any]) -> Path | None:

@@ -65,7 +65,7 @@ def open_source(kind: str, path: Path, cnt_format: str = "auto") -> tuple[Source
         If it cannot be read; says why.
     """
     notes: list[str] = []
-    with _reading(path, notes):
+    with reading(path, notes):
         if kind == "eeglab":
             source = open_eeglab(path)
         elif kind == "fif" and _mne_fif.holds_epochs(path):
@@ -80,7 +80,7 @@ def open_source(kind: str, path: Path, cnt_format: str = "auto") -> tuple[Source
 
 
 @contextmanager
-def _reading(path: Path, notes: list[str]) -> Iterator[None]:
+def reading(path: Path, notes: list[str]) -> Iterator[None]:
     """Collect warnings, and turn whatever a reader trips over into an error that names the file."""
     # MNE also prints its warnings, which belong to stderr, once, in our words.
     printers = [(handler, handler.level) for handler in logging.getLogger("mne").handlers]
@@ -189,7 +189,7 @@ def _open_raw(kind: str, path: Path, options: dict[str, Any]) -> Source:
 def _read_through(raw: Any, path: Path) -> Read:
     def read(picks: NDArray[np.int64], first: int, after: int) -> NDArray[np.float64]:
         notes: list[str] = []
-        with _reading(path, notes):
+        with reading(path, notes):
             values = raw.get_data(picks, first, after, verbose="error")
         return np.asarray(values.T, np.float64)
 
@@ -298,7 +298,7 @@ def _open_epochs(path: Path) -> Source:
 
     def read(picks: NDArray[np.int64], first: int, after: int) -> NDArray[np.float64]:
         begin, end = first // n_points, -(-after // n_points)
-        with _reading(path, []):
+        with reading(path, []):
             values = epochs[begin:end].get_data(picks=picks, copy=True, verbose="error")
         laid = values.transpose(0, 2, 1).reshape(-1, len(picks))
         return np.asarray(laid[first - begin * n_points : after - begin * n_points], np.float64)

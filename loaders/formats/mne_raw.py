@@ -9,7 +9,7 @@ from neurodata.recording.recording import Recording
 
 from ..base import Claim
 from ..format_loader import FormatLoader
-from ._mne_open import open_source
+from ._mne_open import open_source, reading
 from ._mne_recording import make_parts
 from ._mne_signatures import recognise
 
@@ -84,6 +84,7 @@ class MneRaw(FormatLoader):
         known = recognise(claim.path)
         assert known is not None, f"{claim.path} was recognised when it was found"
         source, notes = open_source(known.kind, claim.path, self.cnt_format)
-        parts = make_parts(source, claim.path.name, notes, self.eeg_is)
+        with reading(claim.path, []):
+            parts = make_parts(source, claim.path.name, notes, self.eeg_is)
         metadata = self.describe(session, **parts.metadata)
         return Recording(metadata, parts.signals, parts.events, parts.intervals)

@@ -148,7 +148,7 @@ def _place(mne: Any, info: Any, parts: Sequence[xr.DataArray], types: Sequence[s
     factor = {"mm": 1e-3, "cm": 1e-2}
     units = [str(part.attrs.get("position_units", "m")) for part in parts for _ in range(part.sizes[names.CHANNEL])]
     places *= np.array([factor.get(unit, 1.0) for unit in units])[:, None]
-    there: list[bool] = np.isfinite(places).all(axis=1).tolist()
+    there = [bool(np.isfinite(place).all()) for place in places]
     electrodes = {
         name: place
         for name, place, is_there, space, kind in zip(info["ch_names"], places, there, spaces, types)

@@ -368,6 +368,16 @@ def test_eeglab_samples_of_another_file_are_noticed(fake, tmp_path):
         load(tmp_path)
 
 
+def test_a_set_that_claims_more_than_it_has_never_reaches_scipy(fake, tmp_path):
+    fake.write_eeglab(tmp_path / "a.set")
+    content = bytearray((tmp_path / "a.set").read_bytes())
+    content[132:136] = struct.pack("<I", 2_000_000_000)
+    (tmp_path / "a.set").write_bytes(content)
+    loader = MneRaw(tmp_path)
+    with pytest.raises(RawFileError, match=r"a\.set: expected a whole MATLAB file, but it is truncated or damaged"):
+        loader.load(loader.sessions()[0])
+
+
 def test_a_large_set_is_refused_before_it_is_read(fake, tmp_path, monkeypatch):
     fake.write_eeglab(tmp_path / "a.set", inside=True)
     monkeypatch.setattr("neurodata.loaders.formats._mne_eeglab.MOST_INSIDE", 1000)
