@@ -203,9 +203,15 @@ def _read_blocks(path: Path, onset_paths: list[Path]) -> xr.Dataset:
         )
     labels = table.column("trial_type")
     times = to_numbers(path, [row[:2] for row in table.rows]).astype(np.float64)
+    if not np.isfinite(times).all() or (times[:, 1] < 0).any():
+        raise RawFileError(f"{path}: expected onsets and durations in seconds, got {times[~np.isfinite(times)][:1]}")
     listed = set()
     for category, onset_path in zip(CATEGORIES, onset_paths):
         rows = to_numbers(onset_path, read_table(onset_path).rows)
+        if rows.shape[1:] != (3,):
+            raise RawFileError(
+                f"{onset_path}: expected onset, duration and weight in each line, got {rows.shape[1:]} cells"
+            )
         listed |= {(category, float(row[0]), float(row[1])) for row in rows}
     given = {(label, float(onset), float(duration)) for label, (onset, duration) in zip(labels, times)}
     if given != listed:

@@ -78,7 +78,7 @@ def read_matrix(path: Path, variable: str | None = None) -> Matrix:
 def _from_npy(path: Path) -> Matrix:
     try:
         values = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError, SyntaxError, OverflowError, MemoryError) as error:
+    except Exception as error:  # numpy parses the header as Python and lets through what the parser raises
         raise RawFileError(f"{path}: expected a numpy array of numbers ({error}); fetch it again") from error
     if values.ndim != 2 or values.dtype.kind not in "iuf" or values.dtype.itemsize > 8 or 0 in values.shape:
         raise RawFileError(f"{path}: expected regions by time, got {values.dtype} of shape {values.shape}")

@@ -83,7 +83,8 @@ def voxel_indices(header: NiftiHeader, chosen: NDArray[np.int64]) -> NDArray[np.
 def voxel_columns(header: NiftiHeader, chosen: NDArray[np.int64]) -> tuple[NDArray[Any], dict[str, Any]]:
     """Return ids ``i_j_k`` and the columns i, j, k and, where the header gives coordinates, x, y, z in mm."""
     indices = voxel_indices(header, chosen)
-    text = [np.arange(size).astype(np.str_) for size in header.grid]
+    # As wide as the numbers need: numpy makes 21 characters of every integer, a gigabyte for a million voxels.
+    text = [np.arange(size).astype(f"U{len(str(size))}") for size in header.grid]
     ids = text[0][indices[:, 0]]
     for axis in (1, 2):
         ids = np.strings.add(np.strings.add(ids, "_"), text[axis][indices[:, axis]])

@@ -107,7 +107,7 @@ class Volumes:
 
 def physical_values(header: NiftiHeader, stored: NDArray[Any]) -> NDArray[np.float64]:
     """Return ``stored * slope + intercept`` in float64, shape kept."""
-    values: NDArray[np.float64] = stored.astype(np.float64)
+    values = np.asarray(stored, np.float64)
     if (header.slope, header.intercept) != (1.0, 0.0):
         values = values * header.slope + header.intercept
     return values

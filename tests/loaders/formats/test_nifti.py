@@ -469,6 +469,7 @@ def test_a_whole_brain_passes_through_a_little_memory(made, tmp_path):
     path = write(tmp_path, made, stored)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     bold = load(path).signals_stored["bold"]
+    assert bold.channel_id.dtype.itemsize <= 4 * len("59_59_39")
     for first in range(0, 30, 5):
         assert (bold[first : first + 5].values == np.arange(first, min(30, first + 5))[:, None]).all()
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 400_000
