@@ -201,10 +201,12 @@ def _task_of(entry: Found, raw: Path, settings: Sequence[str], n_found: int) -> 
     if "name" in options and n_found > 1:
         raise OptionError(f"option 'name' names one recording, {raw} holds {n_found}")
     options["dataset"] = dataset
-    if claim.part:
-        return _Task(name, claim.path, tuple(options.items()), f"{dataset}/{safe_name(claim.part)}")
-    options.setdefault("name", entry.name)
-    return _Task(name, claim.path, tuple(options.items()), f"{dataset}/{options['name']}")
+    shared = safe_name(claim.part)
+    prefix = entry.name.removesuffix(shared).rstrip("-") if claim.part else entry.name
+    if prefix:
+        options.setdefault("name", prefix)
+    session = "-".join(part for part in (options.get("name", ""), shared if claim.part else "") if part)
+    return _Task(name, claim.path, tuple(options.items()), f"{dataset}/{session}")
 
 
 def _below(raw: Path, path: Path) -> str:

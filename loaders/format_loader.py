@@ -32,7 +32,8 @@ class FormatLoader(Loader):
     dataset
         Name of the data set the recordings go into; that of the folder where left out.
     name
-        Name of the recording, where there is one only; otherwise recordings are named by their path below ``raw``.
+        Name of the recording, or what the names of all recordings of one file begin with; otherwise they are named by
+        their path below ``raw``.
     subject, species
         Whom the recordings are of, where the files do not say or say it wrongly; species is the Latin binomial.
     options
@@ -75,9 +76,10 @@ class FormatLoader(Loader):
             why = "; ".join(f"{entry.path.name}: {entry.reason}" for entry in known[:3]) or "none of the files are"
             raise RawFileError(f"{self.raw}: expected {self.name!r} data, found none here ({why})")
         if self.recording_name is not None:
-            if len(found) > 1:
+            if len({entry.claim.path for entry in found}) > 1:
                 raise OptionError(f"option 'name' names one recording, {self.raw} holds {len(found)}")
-            return {f"{self.dataset}/{self.recording_name}": found[0]}
+            own = {"-".join([self.recording_name, *filter(None, [entry.claim.part])]): entry for entry in found}
+            return {f"{self.dataset}/{safe_name(name)}": entry for name, entry in own.items()}
         return {f"{self.dataset}/{entry.name}": entry for entry in found}
 
     def sessions(self) -> list[str]:

@@ -215,4 +215,5 @@ def ridge_decoder(
     scores = {a: mean_squared_error(truth, Ridge(alpha=a).fit(*stack(train)).predict(rows)) for a in ALPHA_GRID}
     best = min(scores, key=lambda a: scores[a])
     fitted = Ridge(alpha=best).fit(*stack([*train, *validation]))
-    return np.asarray(fitted.predict(features[test.recording_id])), best
+    decoded = np.asarray(fitted.predict(features[test.recording_id]))
+    return decoded.reshape(len(decoded), -1), best  # of one output scikit-learn gives a plain column

@@ -316,9 +316,11 @@ class Recording:
     def __repr__(self) -> str:
         lines = [f"<Recording {self.metadata.get('recording_id')} · {self.duration_seconds:.1f} s>"]
         for name, signal in self.signals_stored.items():
+            rate = signal.attrs.get(names.SAMPLING_RATE)
+            clock = "unknown rate" if signal.attrs.get(names.TIME_UNIT) == names.FRAMES else "irregular"
             lines.append(
                 f"  signals/{name}: {signal.sizes[names.TIME]} × {signal.sizes[names.CHANNEL]} {signal.dtype}, "
-                f"{signal.attrs.get(names.UNITS_ATTRIBUTE)}, {signal.attrs.get(names.SAMPLING_RATE, 'irregular')} Hz"
+                f"{signal.attrs.get(names.UNITS_ATTRIBUTE)}, {clock if rate is None else f'{rate} Hz'}"
             )
         lines += [f"  events/{name}: {table.sizes[names.EVENT]}" for name, table in self.events.items()]
         lines += [f"  intervals/{name}: {table.sizes[names.INTERVAL]}" for name, table in self.intervals.items()]
