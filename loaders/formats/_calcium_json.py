@@ -19,6 +19,11 @@ from ._tables_json import matrix, numbers, printable, sections, texts
 ORIGINAL = ("trace_original", "trace_array_original", "traces_original")
 ZSCORED = ("trace_array", "traces_zscored")
 """Keys of WormWideWeb: ratios as measured, and z-scored (flavell-lab/CePNEM-web, readme_data.md)."""
+_OF_WORMS = {
+    "timestamp_confocal", "reversal_events", "labeled", "head_curvature", "head_angle", "pumping", "avg_timestep", "uid",
+    "angular_velocity",
+}  # fmt: skip
+"""Further keys of WormWideWeb, two of which tell it from others that have a ``trace_array``."""
 _GENERIC = (
     "traces", "trace", "calcium", "dff", "df_f", "dfof", "deltaf_f", "delta_f_over_f", "dff_traces", "fluorescence",
     "f", "c", "activity", "neural_activity", "neural_data", "neuron_activity", "neural_traces", "calcium_traces",
@@ -105,9 +110,9 @@ def parse(path: Path, content: Any) -> Parsed | None:
         return None
     found = {str(key): value for key, value in reversed(list(sections(content)))}
     lower = {key.lower(): key for key in reversed(list(found))}
-    if any(key in found for key in (*ORIGINAL, *ZSCORED)):
+    if any(key in found for key in (*ORIGINAL, *ZSCORED)) and len(_OF_WORMS & set(found)) >= 2:
         return _worm_wide_web(path, found)
-    for key in _GENERIC:
+    for key in (*ORIGINAL, *_GENERIC, *ZSCORED):
         value = found.get(lower.get(key, ""))
         parsed = _named_traces(value)
         if parsed is None and (values := matrix(value)) is not None:

@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 from neurodata.errors import RawFileError
 
 MOST_BYTES = 256 << 20
-"""Largest file that is read: the parser holds all of it, some 700 MB for this."""
+"""Largest file that is read: the parser holds all of it, some 800 MB for this."""
+_MOST_HELD = 800 << 20
+_BYTES_PER_NUMBER = 40
+"""A number in a list of Python's, and in an array."""
 _NUMBERS = (int, float, type(None))
 
 
@@ -42,12 +45,23 @@ def read_json(path: Path) -> Any:
             f"{path}: {n_bytes} bytes of JSON, at most {MOST_BYTES} are read, for it has to be held whole; save the "
             "traces as .npz, .h5 or .csv"
         )
+    n_numbers = _count_commas(path)
+    if n_bytes + n_numbers * _BYTES_PER_NUMBER > _MOST_HELD:
+        raise RawFileError(
+            f"{path}: {n_numbers} values of JSON, at most {(_MOST_HELD - n_bytes) // _BYTES_PER_NUMBER} of a file of "
+            f"{n_bytes} bytes are read, for it has to be held whole; save the traces as .npz, .h5 or .csv"
+        )
     try:
         return json.loads(path.read_text("utf-8-sig"))
     except (ValueError, RecursionError, MemoryError) as error:
         raise RawFileError(
             f"{path}: expected JSON that can be parsed ({str(error)[:200]}); fetch the file again"
         ) from error
+
+
+def _count_commas(path: Path) -> int:
+    with path.open("rb") as stream:
+        return sum(block.count(b",") for block in iter(lambda: stream.read(1 << 20), b""))
 
 
 def numbers(value: Any) -> NDArray[np.float64] | None:

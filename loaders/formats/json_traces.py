@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -165,17 +164,21 @@ class JsonTraces(FormatLoader):
         return {}, "unknown", problems
 
 
-@lru_cache(maxsize=1)
-def _parse_file(path: Path, n_bytes: int, modified: int) -> tuple[Parsed | None, dict[str, Any]]:
-    content = read_json(path)
-    found = {str(key): value for key, value in reversed(list(sections(content)))} if isinstance(content, dict) else {}
-    return parse(path, content), found
+_last: dict[tuple[str, int, int], tuple[Parsed | None, dict[str, Any]]] = {}
 
 
 def _parsed(path: Path) -> tuple[Parsed | None, dict[str, Any]]:
     """What a file holds; the last one is kept, for it is claimed and then read."""
     status = path.stat()
-    return _parse_file(path, status.st_size, status.st_mtime_ns)
+    key = (str(path.resolve()), status.st_size, status.st_mtime_ns)
+    if key not in _last:
+        _last.clear()  # before parsing: two files at once would take twice the memory
+        content = read_json(path)
+        parsed = parse(path, content)
+        listed = reversed(list(sections(content))) if isinstance(content, dict) and parsed is not None else ()
+        found = {str(name): value for name, value in listed if parsed is None or name not in parsed.used}
+        _last[key] = (parsed, found)
+    return _last[key]
 
 
 def _edges(signal: Any) -> NDArray[np.float64] | None:

@@ -139,6 +139,7 @@ PLAIN = {
     "a record per sample": [{"time": t, "a": r[0], "b": r[1], "c": r[2], "d": r[3]} for t, r in zip(TIMES, TRACES.T)],
     "columns": {"t": TIMES.tolist(), **{f"c{i}": row for i, row in enumerate(TRACES.tolist())}},
     "one level down": {"data": {"F": TRACES.tolist(), "labels": list("abcd")}, "rate_hz": 4.0},
+    "called as a worm's": {"trace_array": TRACES.T.tolist(), "time": TIMES.tolist()},
     "named": {"activity": TRACES.T.tolist(), "neuron_names": ["a", "b", "c", "d"]},
 }
 
@@ -228,6 +229,13 @@ def test_too_large_a_file_is_refused_unread(tmp_path, monkeypatch):
     monkeypatch.setattr(_tables_json, "MOST_BYTES", 1000)
     (tmp_path / "a.json").write_text(json.dumps(PLAIN["columns"]))
     with pytest.raises(RawFileError, match=r"a.json: \d+ bytes of JSON, at most 1000 are read"):
+        JsonTraces.claim(tmp_path / "a.json")
+
+
+def test_a_file_of_too_many_numbers_is_refused_unparsed(tmp_path, monkeypatch):
+    monkeypatch.setattr(_tables_json, "_MOST_HELD", 4000)
+    (tmp_path / "a.json").write_text('{"traces": [[' + "1," * 100 + "1]]}")
+    with pytest.raises(RawFileError, match=r"a.json: 100 values of JSON, at most \d+ of a file of \d+ bytes are read"):
         JsonTraces.claim(tmp_path / "a.json")
 
 
