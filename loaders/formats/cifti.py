@@ -132,7 +132,7 @@ def _open(path: Path) -> Any:
     if re.search(rb"<!(DOCTYPE|ENTITY)", read_start(path, offset), re.IGNORECASE):
         raise RawFileError(f"{path}: the XML defines entities, which no CIFTI file needs; it is not read")
     try:
-        with warnings.catch_warnings(), nibabel.imageglobals.LoggingOutputSuppressor():
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             image = nibabel.Cifti2Image.from_filename(str(path), mmap=False)
             axes = [image.header.get_axis(place) for place in range(image.ndim)]
