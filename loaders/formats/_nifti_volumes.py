@@ -116,4 +116,4 @@ def physical_values(header: NiftiHeader, stored: NDArray[Any]) -> NDArray[np.flo
 def read_volume(header: NiftiHeader, number: int = 0) -> NDArray[np.float64]:
     """Return one volume in physical values, shape ``(voxel,)``, i fastest."""
     _, stored = next(Volumes(header).blocks(number, number + 1))
-    return physical_values(header, stored)[0]
+    return np.asarray(physical_values(header, stored)[0])
