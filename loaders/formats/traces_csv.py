@@ -21,8 +21,9 @@ from ..format_loader import FormatLoader
 from ..options import OptionError
 from ._calcium_names import name_channels
 from ._calcium_rate import check_rate_option, regular_or_not
+from ._tables_columns import is_square, is_traces
 from ._tables_text import Table, find_layout
-from ._tables_traces import Traces, is_square, is_traces, read_traces
+from ._tables_traces import Traces, read_traces
 
 _SUFFIXES = {".csv", ".tsv", ".txt", ".dat"}
 _MOST_CHECKED = 8 << 20

@@ -120,7 +120,7 @@ STEPS = {
         r"with an odd shape",
     ),
     "dictionary with a list for a key": (OBJECT + b"}(lK\x01satb.", r"has the key \[\] \(list\)"),
-    "dictionary with an array for a key": (OBJECT + b"}" + RECONSTRUCT + b"K\x01satb.", r"has the key .*\(_Array\)"),
+    "dictionary with an array for a key": (OBJECT + b"}" + RECONSTRUCT + b"K\x01satb.", r"has the key .*\(Array\)"),
     "dictionary with a tuple for a key": (OBJECT + b"})K\x01satb.", r"has the key \(\) \(tuple\)"),
     "dictionary with keys chosen to collide": (
         OBJECT + b"}\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x1fK\x01satb.",
@@ -130,7 +130,7 @@ STEPS = {
     "dictionary that holds itself": (OBJECT + b"}q\x07(Vself\nh\x07uatb.", r"nested deeper than 6"),
     "items of a list": (OBJECT + b"](K\x01K\x02uatb.", r"no dictionary"),
     "items of a function": (b"cnumpy\nndarray\n(K\x01K\x02u.", r"no dictionary"),
-    "BUILD on a dictionary": (b"}(Va\nVb\ntb.", r"changes the state of _Pairs"),
+    "BUILD on a dictionary": (b"}(Va\nVb\ntb.", r"changes the state of Pairs"),
     "call of a dictionary": (b"}(Va\ntR.", r"calls something that is no function"),
     "call in a dictionary": (OBJECT + b"}(Va\ncos\nsystem\n(Vtrue\ntRuatb.", r"would call os\.system"),
     "ordered dictionary from a list": (b"ccollections\nOrderedDict\n((ltR.", r"a dictionary from something"),

@@ -206,7 +206,10 @@ def hostile() -> dict[str, tuple[str, str]]:
         "a bomb of brackets": ('{"traces": ' + "[" * 200_000 + "]" * 200_000 + "}", "expected JSON that can be parsed"),
         "cut off": ('{"trace_original": [[1.5, 2.5' + " " * 100, "expected JSON that can be parsed"),
         "a number of many digits": ('{"traces": [[' + "9" * 10_000 + "]]}", "expected JSON that can be parsed"),
-        "ragged rows": ('{"trace_original": [[1.5, 2.5], [1.5]]}' + " " * 100, "a list of numbers for each neuron"),
+        "ragged rows": (
+            '{"uid": "a", "labeled": {}, "trace_original": [[1.5, 2.5], [1.5]]}' + " " * 100,
+            "a list of numbers for each neuron",
+        ),
         "not UTF-8": ('{"traces": "\udcff"}' + " " * 100, "expected JSON that can be parsed"),
     }
 
