@@ -25,21 +25,10 @@ _NOT_TRACES = {
 }  # fmt: skip
 """Headers of events, participants, edge lists, poses and nuisance regressors, which are no traces of cells."""
 _COORDINATES = {
-    "x",
-    "y",
-    "z",
-    "id",
-    "cell",
-    "roi",
-    "neuron",
-    "label",
-    "area",
-    "radius",
-    "size",
-    "npix",
-    "cell_id",
-    "roi_id",
-}
+    "x", "y", "z", "theta", "phi", "r", "site", "name", "id", "cell", "roi", "neuron", "label", "area", "radius", "size",
+    "npix", "cell_id", "roi_id",
+}  # fmt: skip
+"""Headers of lists of places; a table of nothing else is one."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +59,7 @@ class Columns:
     more: dict[str, list[str]] = field(default_factory=dict)
 
 
-def is_traces(layout: Layout, n_bytes: int) -> bool:
+def is_traces(layout: Layout) -> bool:
     """Tell whether a table's beginning is that of traces: enough rows of numbers that are no counts, codes or places."""
     if layout.row_names:
         header = layout.headers[0][1:] if layout.headers else ()

@@ -107,7 +107,7 @@ class TracesCsv(FormatLoader):
         if path.suffix.lower() not in _SUFFIXES or not path.is_file() or _is_companion(path):
             return []
         layout = find_layout(path)
-        if layout is None or not is_traces(layout, path.stat().st_size):
+        if layout is None or not is_traces(layout):
             return []
         if path.stat().st_size <= _MOST_CHECKED and is_square(Table(path, layout)):
             return []

@@ -256,6 +256,7 @@ NO_TRACES = {
     "channels": "name\ttype\tunits\n" + "".join(f"C{i}\tEEG\tuV\n" for i in range(20)),
     "edges": pd.DataFrame({"pre": range(20), "post": range(20), "weight": rng.random(20)}).to_csv(index=False),
     "places": pd.DataFrame(rng.random((20, 3)), columns=["x", "y", "z"]).to_csv(index=False),
+    "a montage": "Site\tTheta\tPhi\n" + "".join(f"{i}\t{i}.5\t{90 - i}.25\n" for i in range(20)),
     "codes in one line": ",".join(map(str, rng.integers(0, 8, 3000))) + "\n",
     "codes in one column": "\n".join(map(str, rng.integers(0, 8, 3000))) + "\n",
     "whole numbers": "\n".join(",".join(map(str, row)) for row in rng.integers(0, 8, (50, 4))),
