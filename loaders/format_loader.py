@@ -12,7 +12,7 @@ from neurodata.errors import RawFileError
 from neurodata.recording.recording import Recording
 
 from .base import Claim, Loader, describe_sources
-from .discover import Found, find_recordings, safe_name
+from .discover import Found, Skipped, find_recordings, safe_name
 from .options import OptionError
 
 Option = str | int | float | bool | None
@@ -61,6 +61,10 @@ class FormatLoader(Loader):
     def read(self, session: str, claim: Claim) -> Recording:
         """Return one claimed recording under the id ``session``, raw values unchanged and large arrays lazy."""
 
+    def search(self) -> tuple[list[Found], list[Skipped]]:
+        """Return the recordings below the raw path, and what was passed over with the reason."""
+        return find_recordings(self.raw, [type(self)])
+
     @cached_property
     def found(self) -> dict[str, Found]:
         """Recording id → where it lies.
@@ -70,7 +74,7 @@ class FormatLoader(Loader):
         RawFileError
             If nothing here is of this format; says why.
         """
-        found, skipped = find_recordings(self.raw, [type(self)])
+        found, skipped = self.search()
         if not found:
             known = [entry for entry in skipped if entry.reason != "no loader recognises it"]
             why = "; ".join(f"{entry.path.name}: {entry.reason}" for entry in known[:3]) or "none of the files are"

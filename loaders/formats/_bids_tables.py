@@ -170,7 +170,7 @@ def label_signal(
         )
     added["type"] = (
         names.CHANNEL,
-        np.asarray([channels.get(row, {}).get("type", "") or str(signal.name) for row in rows], np.str_),
+        np.asarray([channels.get(row, {}).get("type", "").lower() or str(signal.name) for row in rows], np.str_),
     )
     if any(row in positions for row in rows):
         place = np.stack([positions.get(row, np.full(3, np.nan)) for row in rows])

@@ -15,7 +15,7 @@ from neurodata.recording.metadata import Metadata
 from neurodata.recording.recording import Recording
 
 from ..base import Claim
-from ..discover import Found, find_recordings, safe_name, stem
+from ..discover import Found, Skipped, find_recordings, safe_name
 from ..format_loader import FormatLoader
 from ..options import OptionError
 from ._variables_auto import Parts, read_unmapped
@@ -110,7 +110,7 @@ class VariablesLoader(FormatLoader):
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # what was assumed is said when the recording is read
                     read_unmapped(tree)
-                claims.append(Claim(path, (path,), f"{safe_name(stem(path))}-{part}" if part else ""))
+                claims.append(Claim(path, (path,), part))
             except RawFileError as error:
                 problems.append(error)
         if not claims:
@@ -122,52 +122,20 @@ class VariablesLoader(FormatLoader):
         """The map, None where there is none."""
         return None if self.map_path is None else read_map(self.map_path)
 
-    @cached_property
-    def found(self) -> dict[str, Found]:
-        """Recording id → where it lies; with a map every file of this format is a recording.
-
-        Raises
-        ------
-        RawFileError
-            If nothing here is of this format, or nothing is recognised; says why.
-        """
-        asked = type(self) if self.map is None else _lenient(type(self))
-        found, skipped = find_recordings(self.raw, [asked])
-        if self.map is not None:
-            found = [part for entry in found for part in self._expand(entry, self.map)]
-        if not found:
-            known = [entry for entry in skipped if entry.reason != "no loader recognises it"]
-            why = "; ".join(f"{entry.path.name}: {entry.reason}" for entry in known[:3]) or "none of the files are"
-            raise RawFileError(f"{self.raw}: expected {self.name!r} data, found none here ({why})")
-        if self.recording_name is not None and len(found) > 1:
-            raise OptionError(f"option 'name' names one recording, {self.raw} holds {len(found)}")
-        if self.recording_name is not None:
-            return {f"{self.dataset}/{self.recording_name}": found[0]}
-        sessions: dict[str, Found] = {}
-        for entry in found:
-            name, number = self._name(entry), 1
-            while f"{self.dataset}/{name}" in sessions:
-                number += 1
-                name = f"{self._name(entry)}_{number}"
-            sessions[f"{self.dataset}/{name}"] = entry
-        return sessions
-
-    def _name(self, entry: Found) -> str:
-        """A part names its file already; the folders it lies in come before it."""
-        if not entry.claim.part:
-            return entry.name
-        path = entry.claim.path
-        folders = path.parent.relative_to(self.raw).parts if path != self.raw else ()
-        return safe_name("-".join([*folders, entry.claim.part]))
+    def search(self) -> tuple[list[Found], list[Skipped]]:
+        """Return the recordings below the raw path; with a map every file of this format is one, or holds some."""
+        if self.map is None:
+            return super().search()
+        found, skipped = find_recordings(self.raw, [_lenient(type(self))])
+        return [part for entry in found for part in self._expand(entry, self.map)], skipped
 
     def _expand(self, entry: Found, stated: VariableMap) -> list[Found]:
         """One recording per element that the map's ``recordings`` names."""
         path = entry.claim.path
         if stated.recordings is None:
             return [entry]
-        names = [name for name, _ in list_elements(self.open_tree(path, objects=True), stated)]
-        parts = [f"{safe_name(stem(path))}-{name}" for name in names]
-        return [Found(entry.loader, Claim(path, (path,), part), part) for part in parts]
+        parts = [name for name, _ in list_elements(self.open_tree(path, objects=True), stated)]
+        return [Found(entry.loader, Claim(path, (path,), part), f"{entry.name}-{safe_name(part)}") for part in parts]
 
     def source_files(self, session: str) -> list[Path]:
         """Return the file, and the map where there is one."""
@@ -197,18 +165,16 @@ class VariablesLoader(FormatLoader):
         return Recording(metadata, parts.signals, parts.events, parts.intervals, parts.units)
 
     def _read_parts(self, claim: Claim) -> Parts:
-        number = claim.part.rpartition("-")[2]
         if self.map is not None:
             tree = self.open_tree(claim.path, objects=True)
             elements = dict(list_elements(tree, self.map))
-            own = claim.part.removeprefix(f"{safe_name(stem(claim.path))}-")
-            return read_mapped(tree, self.map, elements[own])
+            return read_mapped(tree, self.map, elements[claim.part])
         parts = dict(split_recordings(_open(type(self), claim.path)))
-        if number not in parts:
+        if claim.part not in parts:
             raise RawFileError(
                 f"{claim.path}: it holds {len(parts)} recordings; say in a map (recordings: each: NAME) which array they are in"
             )
-        return read_unmapped(parts[number], rate_hz=self.rate_hz, orientation=self.orientation)
+        return read_unmapped(parts[claim.part], rate_hz=self.rate_hz, orientation=self.orientation)
 
 
 def _lenient(loader: type[VariablesLoader]) -> type[VariablesLoader]:

@@ -114,7 +114,10 @@ class Bids(FormatLoader):
 
     def _read_data(self, data: Path) -> Recording:
         loader_class = _BY_ENDING.get("." + data.name.partition(".")[2].lower(), MneRaw)
-        loader = loader_class(data, dataset=self.dataset, name=stem(data))
+        options: dict[str, Any] = {}
+        if parse_name(data).suffix == "ieeg":  # a contact called T3 is no scalp electrode
+            options = {MneRaw: {"eeg_is": "seeg"}, Edf: {"modality": "seeg"}}.get(loader_class, {})
+        loader = loader_class(data, dataset=self.dataset, name=stem(data), **options)
         return loader.load(loader.sessions()[0])
 
     def _signals(self, data: Path, recording: Recording, sidecar: dict[str, Any]) -> dict[str, xr.DataArray]:
