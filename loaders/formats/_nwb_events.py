@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from neurodata import names
 from neurodata.recording.timed import make_events, make_intervals
 
-from ._nwb_file import Item, Notes, OddNwbError, attribute, follow, member, plain, text
+from ._nwb_file import Item, Notes, OddNwbError, attribute, follow, member, number, plain, text
 from ._nwb_rows import read_times
-from ._nwb_table import Table, open_table, safe_columns, text_list
+from ._nwb_table import Table, safe_columns, text_list
 
 EVENT_TAKEN = {names.TIME, names.UNIT, names.EVENT, "segment_start", "segment_first", "second_first_event"}
 INTERVAL_TAKEN = {names.TIME, names.START, names.STOP, names.INTERVAL, "segment_start", "segment_first",
@@ -98,7 +98,9 @@ def _event_columns(item: Item, data: h5py.Dataset, n_events: int, notes: Notes) 
     if values.dtype.kind not in "biuf" or values.ndim > 2:
         notes.not_read.append(f"{item.path}/data: values of type {values.dtype} and shape {data.shape}")
         return {}
-    factor, offset = (float(attribute(data, name, default)) for name, default in (("conversion", 1.0), ("offset", 0.0)))
+    factor, offset = (
+        number(attribute(data, name, default)) for name, default in (("conversion", 1.0), ("offset", 0.0))
+    )
     if (factor, offset) != (1.0, 0.0) and math.isfinite(factor) and math.isfinite(offset):
         values = values * factor + offset
     if values.ndim == 2:
@@ -240,8 +242,3 @@ def read_event_times(item: Item, notes: Notes) -> xr.Dataset:
     order = sorted_rows(times, item.path, notes)
     kept = {name: values[order] for name, values in columns.items()}
     return make_events(times[order], attributes=_said(item, None), **safe_columns(kept, EVENT_TAKEN))
-
-
-def open_item_table(item: Item, notes: Notes) -> Table:
-    """Return the table that an item is."""
-    return open_table(item.node, notes)

@@ -114,6 +114,12 @@ def scalar(group: Any, name: str) -> Any:
     return value.ravel()[0] if isinstance(value, np.ndarray) else value
 
 
+def number(value: Any) -> float:
+    """Return a number of a file, NaN where it is none."""
+    value = np.asarray(math.nan if value is None else value)
+    return float(value.ravel()[0]) if value.size == 1 and value.dtype.kind in "biuf" else math.nan
+
+
 def follow(file: h5py.File, reference: Any) -> Any:
     """Return what an object reference points at, None where that is nothing."""
     try:

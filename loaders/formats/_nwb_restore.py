@@ -65,7 +65,9 @@ def restore_members(file: h5py.File, path: Path, said: dict[str, Any], found: Fo
             node = member(file, place)
             table = open_table(node, notes) if isinstance(node, h5py.Group) else None
             if table is not None and table.n_rows == entry["n_rows"] and set(entry["columns"]) <= set(table.columns):
-                columns = {ours: _column(table, name, kind) for name, (ours, kind) in entry["columns"].items()}
+                columns: dict[str, Any] = {
+                    ours: _column(table, name, kind) for name, (ours, kind) in entry["columns"].items()
+                }
                 _forget(members, found.places.get(place))
                 make = make_events if group == "events" else make_intervals
                 members[entry["name"]] = _with_attributes(make(**columns), entry)
@@ -133,7 +135,7 @@ def _spikes(table: Table, column: Column, entry: dict[str, Any]) -> xr.Dataset:
     times = np.asarray(column.data[()], np.float64)
     unit = np.repeat(np.arange(len(ends), dtype=np.int32), np.diff(ends, prepend=0))
     order = np.argsort(times, kind="stable")
-    more = {}
+    more: dict[str, Any] = {}
     for name, (ours, kind) in entry["columns"].items():
         values = table.columns[name].data[()]
         if kind.startswith("<U"):

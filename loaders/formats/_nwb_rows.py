@@ -16,7 +16,7 @@ from neurodata.errors import RawFileError
 from neurodata.recording.lazy import lazy_rows
 
 from ..hdf5 import open_hdf5
-from ._nwb_file import OddNwbError, attribute, member, scalar
+from ._nwb_file import OddNwbError, attribute, member, number, scalar
 
 _MOST_TIMES = 8_000_000
 """Most explicit times that are kept in memory without asking whether a rate says the same (64 MB)."""
@@ -122,13 +122,12 @@ def read_times(group: Any, n_rows: int) -> Times:
     stamps = member(group, "timestamps")
     if isinstance(stamps, h5py.Dataset) and stamps.ndim == 1:
         return _read_stamps(stamps, n_rows)
-    start = scalar(group, "starting_time")
+    start = number(scalar(group, "starting_time"))
     node = member(group, "starting_time")
-    rate = float(attribute(node, "rate", math.nan)) if node is not None else math.nan
+    rate = number(attribute(node, "rate")) if node is not None else math.nan
     if not (math.isfinite(rate) and rate > 0):
         return Times({}, n_rows, mended=("neither timestamps nor a rate: samples are counted",))
-    start = 0.0 if start is None or not math.isfinite(start) else float(start)
-    return Times({"rate_hz": rate, "start_seconds": start}, n_rows)
+    return Times({"rate_hz": rate, "start_seconds": start if math.isfinite(start) else 0.0}, n_rows)
 
 
 def _read_stamps(stamps: h5py.Dataset, n_rows: int) -> Times:

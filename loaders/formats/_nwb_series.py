@@ -15,7 +15,7 @@ from neurodata import names
 from neurodata.recording.timed import make_signal
 
 from ._nwb_channels import ChannelColumns, Channels, plain_channels, unique_ids
-from ._nwb_file import Item, Notes, OddNwbError, attribute, describe_group, member, text
+from ._nwb_file import Item, Notes, OddNwbError, attribute, describe_group, member, number, text
 from ._nwb_rows import SeriesRows, Times, lazy_series, read_times
 from ._nwb_table import open_table, safe_columns
 
@@ -188,9 +188,7 @@ def _make(
 
 def _conversion(item: Item, data: h5py.Dataset, n_channels: int, source: Source) -> tuple[dict[str, Any], Any, float]:
     """Attributes with the unit, scale per channel and offset."""
-    factor, offset = (
-        _number(attribute(data, name), default) for name, default in (("conversion", 1.0), ("offset", 0.0))
-    )
+    factor, offset = (number(attribute(data, name, absent)) for name, absent in (("conversion", 1.0), ("offset", 0.0)))
     given = member(item.node, "channel_conversion")
     scale = np.full(n_channels, factor)
     if isinstance(given, h5py.Dataset) and given.shape == (n_channels,) and given.dtype.kind in "iuf":
@@ -206,10 +204,6 @@ def _conversion(item: Item, data: h5py.Dataset, n_channels: int, source: Source)
     if stated and stated != unit:
         attributes["source_units"] = stated
     return attributes | _said(item), scale, offset
-
-
-def _number(value: Any, default: float) -> float:
-    return default if value is None or np.size(value) != 1 else float(np.asarray(value).ravel()[0])
 
 
 def _said(item: Item) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from neurodata import names
 from neurodata.recording.timed import make_events, make_intervals, make_units
 
 from ._nwb_channels import Channels, unique_ids
-from ._nwb_file import Item, Notes, OddNwbError, attribute, follow
+from ._nwb_file import Item, Notes, OddNwbError, attribute, follow, number
 from ._nwb_table import Column, Table, open_table, safe_columns
 
 _TAKEN = {names.TIME, names.UNIT, "segment_start", "segment_first", "second_first_event"}
@@ -40,7 +40,8 @@ def read_units(item: Item, channels: Channels, notes: Notes) -> Sorted:
     table = open_table(item.node, notes)
     ids = _unit_ids(table)
     times = table.columns.get("spike_times")
-    spikes, per_spike = None, set()
+    spikes: xr.Dataset | None = None
+    per_spike: set[str] = set()
     if times is not None and times.indexes:
         spikes, per_spike = _read_spikes(table, times, item, notes)
     skipped = {"spike_times", "spike_times_index", "obs_intervals", *per_spike}
@@ -81,10 +82,10 @@ def _read_spikes(table: Table, column: Column, item: Item, notes: Notes) -> tupl
     # The file lists spikes unit by unit, so a stable sort leaves ties in the order of the units.
     order = np.flatnonzero(good)[np.argsort(times[good], kind="stable")]
     columns = {name: np.asarray(other.data[:n_spikes])[order] for name, other in per_spike.items()}
-    resolution = attribute(column.data, "resolution")
+    resolution = number(attribute(column.data, "resolution"))
     said: dict[str, Any] = {"nwb": {"neurodata_type": item.kind, "path": f"{item.path}/spike_times"}}
-    if resolution is not None and np.size(resolution) == 1 and math.isfinite(float(resolution)) and resolution > 0:
-        said["resolution_seconds"] = float(resolution)
+    if math.isfinite(resolution) and resolution > 0:
+        said["resolution_seconds"] = resolution
     spikes = make_events(times[order], attributes=said, unit=unit[order], **safe_columns(columns, _TAKEN))
     return spikes, set(per_spike)
 
@@ -132,6 +133,8 @@ def _places(table: Table, channels: Channels, notes: Notes) -> dict[str, NDArray
     target = follow(table.group.file, attribute(column.data, "table")) if column is not None else None
     target = channels.electrode_table() if target is None else target
     if column is None or target is None or len(column.indexes) > 1 or column.data.ndim != 1:
+        return {}
+    if column.n_rows != table.n_rows or column.data.dtype.kind not in "iu":
         return {}
     electrodes = open_table(target, notes)
     rows = np.asarray(column.data[()], np.int64)

@@ -122,7 +122,8 @@ def make_intervals_table(name: str, table: xr.Dataset) -> tuple[Any, dict[str, A
 def make_units_table(units: xr.Dataset, spikes: tuple[str, xr.Dataset] | None) -> tuple[Any, dict[str, Any]]:
     """Return the table of units with their spikes for pynwb, and what the sidecar keeps of both."""
     common, misc = importlib.import_module("hdmf.common"), importlib.import_module("pynwb.misc")
-    waveforms, others = {}, {}
+    waveforms: dict[str, Any] = {}
+    others: dict[str, Any] = {}
     for key, values in units.variables.items():
         parsed = _parse_waveforms(values.values) if key in _WAVEFORMS else None
         (others if parsed is None else waveforms)[str(key)] = values.values if parsed is None else parsed
