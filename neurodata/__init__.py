@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from neurodata.batches.datamodule import RecordingDataModule as RecordingDataModule
+    from neurodata.exports.to_mne import to_mne as to_mne
     from neurodata.exports.to_pandas import to_pandas as to_pandas
     from neurodata.exports.to_pynapple import to_pynapple as to_pynapple
     from neurodata.loaders.convert import convert as convert
@@ -34,12 +35,16 @@ if TYPE_CHECKING:
     from neurodata.windows.epochs import make_epochs as make_epochs
     from neurodata.windows.filters import band_pass as band_pass
     from neurodata.windows.filters import notch as notch
+    from neurodata.windows.fmri_views import regress_confounds as regress_confounds
+    from neurodata.windows.fmri_views import remove_drift as remove_drift
+    from neurodata.windows.fmri_views import scrub as scrub
     from neurodata.windows.homogenise import homogenise as homogenise
     from neurodata.windows.select import make_windows as make_windows
     from neurodata.windows.splits import split_by as split_by
 
 _HOMES = {
     "RecordingDataModule": "batches.datamodule",
+    "to_mne": "exports.to_mne",
     "to_pandas": "exports.to_pandas",
     "to_pynapple": "exports.to_pynapple",
     "convert": "loaders.convert",
@@ -64,6 +69,9 @@ _HOMES = {
     "make_epochs": "windows.epochs",
     "band_pass": "windows.filters",
     "notch": "windows.filters",
+    "regress_confounds": "windows.fmri_views",
+    "remove_drift": "windows.fmri_views",
+    "scrub": "windows.fmri_views",
     "homogenise": "windows.homogenise",
     "make_windows": "windows.select",
     "split_by": "windows.splits",

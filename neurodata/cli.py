@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from neurodata.errors import NeurodataError, UsageError
+from neurodata.terminal import err, out, plain, print_json, print_table, progress
 
 if TYPE_CHECKING:
     from neurodata.report.scores import Scores
@@ -27,8 +25,6 @@ app = typer.Typer(
     help="Neural recordings in one schema and one store, and models that learn from them. "
     "Exit code 0: done; 1: the data or the run is wrong; 2: wrong usage. Add --debug for tracebacks.",
 )
-out = Console(width=None if sys.stdout.isatty() else 140)  # a pipe or a log has no width of its own
-err = Console(stderr=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 SIMULATED = ("spikes", "eeg", "seeg", "fmri", "eeg_fmri")
@@ -53,41 +49,8 @@ def main() -> None:
             raise
         known = isinstance(error, NeurodataError)
         message = str(error) if known else f"{type(error).__name__}: {error} (unexpected; --debug shows where)"
-        err.print(Text(f"error: {_plain(message)}"), soft_wrap=True)
+        err.print(Text(f"error: {plain(message)}"), soft_wrap=True)
         sys.exit(2 if isinstance(error, UsageError) else 1)
-
-
-def _plain(text: object) -> str:
-    """Text without what could steer a terminal: names in files are not to be trusted."""
-    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in str(text))
-
-
-def _print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    table = Table(title=_plain(title), title_justify="left")
-    for column in columns:
-        table.add_column(_plain(column), overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(_plain(value)) for value in row))
-    out.print(table)
-
-
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[Callable[[int, int, str], None]]:
-    """A progress bar on stderr; the function it gives takes how much is done, of how much, and a word."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.fields[word]}"))  # fmt: skip
-    with Progress(*columns, console=err, transient=True) as bar:
-        task = bar.add_task(what, total=None, word="")
-
-        def show(done: int, total: int, word: str) -> None:
-            bar.update(task, completed=done, total=total, word=_plain(word))
-
-        yield show
 
 
 @app.command("list")
@@ -105,7 +68,7 @@ def list_command(
     for name in [kind] if kind else CATALOGUES:
         entries = list_entries(name)
         if entries or kind:
-            _print_table(name, ("name", "what it is"), [(entry, read_summary(name, entry)) for entry in entries])
+            print_table(name, ("name", "what it is"), [(entry, read_summary(name, entry)) for entry in entries])
 
 
 @app.command()
@@ -122,7 +85,7 @@ def convert(
     """Convert raw files into a store. Running it again resumes, or says that all is up to date."""
     from neurodata.loaders.convert import convert as convert_all
 
-    with _progress("converting") as show:
+    with progress("converting") as show:
         outcomes = convert_all(
             loader,
             raw,
@@ -132,7 +95,7 @@ def convert(
             workers=workers,
             progress=lambda done, total, outcome: show(done, total, outcome.recording_id),
         )
-    _print_table(str(store), ("recording", "outcome", ""), [(o.recording_id, o.status, o.message) for o in outcomes])
+    print_table(str(store), ("recording", "outcome", ""), [(o.recording_id, o.status, o.message) for o in outcomes])
 
 
 def _recording_folders(path: Path) -> list[Path]:
@@ -153,15 +116,15 @@ def info(path: StorePath, as_json: Json = False) -> None:
     if (path / "zarr.json").exists():
         recording = open_recording(path)
         if as_json:
-            _print_json({"metadata": dict(recording.metadata), "duration_seconds": recording.duration_seconds, "members": repr(recording).splitlines()[1:]})  # fmt: skip
+            print_json({"metadata": dict(recording.metadata), "duration_seconds": recording.duration_seconds, "members": repr(recording).splitlines()[1:]})  # fmt: skip
             return
-        out.print(Text(_plain(repr(recording))))
-        _print_table("metadata", ("field", "value"), recording.metadata.items())
+        out.print(Text(plain(repr(recording))))
+        print_table("metadata", ("field", "value"), recording.metadata.items())
         return
     _recording_folders(path)
     table = open_store(path).table
     if as_json:
-        _print_json(json.loads(table.to_json(orient="records")))
+        print_json(json.loads(table.to_json(orient="records")))
     elif table.empty:
         out.print(Text(f"{path} holds no recordings; 'neurodata convert LOADER RAW {path}' adds some"))
     else:
@@ -169,28 +132,28 @@ def info(path: StorePath, as_json: Json = False) -> None:
         rows = [
             [f"{v:.4g}" if isinstance(v, float) else v for v in row] for row in table[[*shown]].itertuples(index=False)
         ]
-        _print_table(f"{path} · {len(table)} recordings", shown.values(), rows)
+        print_table(f"{path} · {len(table)} recordings", shown.values(), rows)
 
 
 def _check_all(path: Path, what: str, check: Callable[[Path], list[str]], as_json: bool) -> None:
     """Run a check on every recording; print what is wrong, exit 1 where anything is."""
     folders = _recording_folders(path)
     problems: dict[str, list[str]] = {}
-    with _progress(what) as show:
+    with progress(what) as show:
         for number, folder in enumerate(folders):
             name = "/".join(folder.parts[-2:])
             problems[name] = check(folder)
             show(number + 1, len(folders), name)
     bad = {name: found for name, found in problems.items() if found}
     if as_json:
-        _print_json({"recordings": len(folders), "problems": bad})
+        print_json({"recordings": len(folders), "problems": bad})
     elif not folders:
         out.print(Text(f"{path} holds no recordings; there was nothing to {what}"))
     elif not bad:
         out.print(Text(f"{what}: {len(folders)} recordings, nothing wrong"))
     for name, found in bad.items() if not as_json else ():
         err.print(
-            Text(_plain(f"{name}: {len(found)} problems\n" + "\n".join(f"  - {line}" for line in found))),
+            Text(plain(f"{name}: {len(found)} problems\n" + "\n".join(f"  - {line}" for line in found))),
             soft_wrap=True,
         )
     if bad:
@@ -226,7 +189,7 @@ def export(
     from neurodata.store.read import open_recording
 
     check_option("format to export", form, ["nwb"])
-    out.print(Text(_plain(f"written: {to_nwb(open_recording(recording), file, overwrite=overwrite)}")), soft_wrap=True)
+    out.print(Text(plain(f"written: {to_nwb(open_recording(recording), file, overwrite=overwrite)}")), soft_wrap=True)
 
 
 @app.command()
@@ -338,7 +301,7 @@ def _print_scores(scores: Scores) -> None:
             lines.append([model, role, *values, f"{mean:.3f}", interval])
         ahead = f" · {horizon:g} s ahead" if horizon == horizon else ""
         title = f"{target}{ahead}: {metric} (chance {rows['chance'].iloc[0]:.3f})"
-        _print_table(title, ["predictor", "role", *subjects, "mean", "95 % CI over subjects"], lines)
+        print_table(title, ["predictor", "role", *subjects, "mean", "95 % CI over subjects"], lines)
 
 
 @app.command()
@@ -364,10 +327,10 @@ def evaluate(
     table = make_score_table(evaluate_checkpoint(model, open_store(store), allow_seen=allow_seen))
     shown = table[["recording", "model", "role", "metric", "value", "chance"]]
     if as_json:
-        _print_json(json.loads(shown.to_json(orient="records")))
+        print_json(json.loads(shown.to_json(orient="records")))
     else:
         rows = [[f"{v:.3f}" if isinstance(v, float) else v for v in row] for row in shown.itertuples(index=False)]
-        _print_table(str(model), shown.columns, rows)
+        print_table(str(model), shown.columns, rows)
 
 
 @app.command()
@@ -406,7 +369,7 @@ def demo(
     store = open_store(output / "store")
     recipe = demo_recipe(quick=simulated, seed=seed)
     n_folds = store.table["subject"].nunique()
-    with _progress("leave one animal out") as show:
+    with progress("leave one animal out") as show:
         done: list[str] = []
 
         def finished(name: str) -> None:

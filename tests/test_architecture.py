@@ -42,9 +42,10 @@ MAY_IMPORT = {
     "loaders": {"recording", "identity", "store"},
     # A run reads the store, makes windows and batches, trains, and writes predictions; it never scores or reports.
     "models": {"recording", "identity", "store", "windows", "batches", "predictions"},
+    "terminal": set(),
     # The two faces: they call everything, lazily.
     "cli": {"recording", "identity", "store", "simulate", "windows", "batches", "predictions", "metrics", "analyses",
-            "report", "loaders", "models", "exports"},
+            "report", "loaders", "models", "exports", "terminal"},
     "__init__": {"recording", "identity", "store", "simulate", "windows", "batches", "predictions", "metrics",
                  "analyses", "report", "loaders", "models", "exports", "cli"},
 }  # fmt: skip

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from neurodata.errors import NeurodataError, UnknownRateError
-from neurodata.exports.mne import to_mne
+from neurodata.exports.to_mne import to_mne
 from neurodata.identity.eeg_montage import positions
 from neurodata.loaders.formats.mne_raw import MneRaw
 from neurodata.recording.recording import Recording
