@@ -65,8 +65,9 @@ def _walk(file: h5py.File, most_objects: int) -> None:
 def _read_attributes(item: Any) -> None:
     for name in item.attrs:
         attribute = item.attrs.get_id(name)
-        if attribute.get_storage_size() > _MOST_VALUE:
-            raise _RefusedError(f"attribute {name!r} of {item.name} takes {attribute.get_storage_size()} bytes")
+        n_bytes = math.prod(attribute.shape or (1,)) * attribute.dtype.itemsize  # an empty attribute has no storage
+        if n_bytes > _MOST_VALUE:
+            raise _RefusedError(f"attribute {name!r} of {item.name} takes {n_bytes} bytes")
         item.attrs[name]
 
 

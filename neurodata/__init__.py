@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from neurodata.batches.datamodule import RecordingDataModule as RecordingDataModule
     from neurodata.exports.to_mne import to_mne as to_mne
+    from neurodata.exports.to_nwb import to_nwb as to_nwb
     from neurodata.exports.to_pandas import to_pandas as to_pandas
     from neurodata.exports.to_pynapple import to_pynapple as to_pynapple
     from neurodata.loaders.convert import convert as convert
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "RecordingDataModule": "batches.datamodule",
     "to_mne": "exports.to_mne",
+    "to_nwb": "exports.to_nwb",
     "to_pandas": "exports.to_pandas",
     "to_pynapple": "exports.to_pynapple",
     "convert": "loaders.convert",

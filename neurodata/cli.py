@@ -185,7 +185,7 @@ def export(
 ) -> None:
     """Write one recording as a file of another format, from which 'convert' reads the same recording back."""
     from neurodata.checks import check_option
-    from neurodata.exports.nwb import to_nwb
+    from neurodata.exports.to_nwb import to_nwb
     from neurodata.store.read import open_recording
 
     check_option("format to export", form, ["nwb"])

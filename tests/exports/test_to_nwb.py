@@ -14,7 +14,7 @@ from nwbinspector import Importance, inspect_nwbfile
 
 from neurodata.cli import main
 from neurodata.errors import NeurodataError, SchemaError
-from neurodata.exports.nwb import to_nwb
+from neurodata.exports.to_nwb import to_nwb
 from neurodata.loaders.datasets.guo_thalamus_2017 import GuoThalamus2017
 from neurodata.loaders.datasets.kato_brain_2015 import KatoBrain2015
 from neurodata.loaders.formats.nwb import Nwb
