@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from neurodata.errors import NeurodataError, RawFileError
+from neurodata.errors import NeurodataError, RawFileError, UsageError
 from neurodata.loaders.convert import ConversionError, Outcome, convert
 from neurodata.loaders.datasets.kato_brain_2015 import KatoBrain2015
 from neurodata.store.read import open_recording
+from neurodata.store.store import open_store
 
 NAME = "kato_brain_2015"
 
@@ -147,3 +150,46 @@ def test_workers_give_the_same_store(raw, tmp_path):
         convert(NAME, raw, tmp_path / "serial")
     one, other = (open_recording(tmp_path / folder / NAME / "worm1") for folder in ("parallel", "serial"))
     assert one.signals["calcium"].identical(other.signals["calcium"])
+
+
+def lab(folder: Path) -> Path:
+    """A lab's folder: traces of cells, an archive that is nothing, and notes."""
+    folder.mkdir()
+    values = np.round(np.random.default_rng(0).normal(size=(50, 4)), 3)
+    lines = ["time,a,b,c,d", *(f"{k / 10}," + ",".join(map(str, row)) for k, row in enumerate(values))]
+    (folder / "mouse1.csv").write_text("\n".join(lines))
+    (folder / "notes.txt").write_text("ate well")
+    (folder / "noise.bin").write_bytes(bytes(range(256)))
+    return folder
+
+
+def test_auto_converts_what_it_recognises_and_lists_the_rest(tmp_path):
+    outcomes = {o.recording_id: o for o in convert("auto", lab(tmp_path / "lab"), tmp_path / "store")}
+    assert outcomes["lab/mouse1"].status == "written"
+    assert {name for name, o in outcomes.items() if o.status == "skipped"} == {"notes.txt", "noise.bin"}
+    assert outcomes["notes.txt"].message == "no loader recognises it"
+    again = {o.recording_id: o.status for o in convert("auto", tmp_path / "lab", tmp_path / "store")}
+    assert again["lab/mouse1"] == "up to date"
+
+
+def test_auto_of_nonsense_is_an_error_that_lists_it(tmp_path):
+    folder = lab(tmp_path / "lab")
+    (folder / "mouse1.csv").unlink()
+    with pytest.raises(RawFileError, match=r"no loader recognises anything here.*\n  - noise\.bin: no loader rec"):
+        convert("auto", folder, tmp_path / "store")
+    assert not (tmp_path / "store").exists()
+
+
+def test_options_of_auto_go_to_the_loaders_that_have_them(tmp_path):
+    folder = lab(tmp_path / "lab")
+    convert("auto", folder, tmp_path / "store", options=["dataset=mine", "species=Mus musculus"])
+    assert open_store(tmp_path / "store")["mine/mouse1"].metadata["subject"]["species"] == "Mus musculus"
+    with pytest.raises(UsageError, match="no loader of what was found here has an option 'raet_hz'"):
+        convert("auto", folder, tmp_path / "other", options=["raet_hz=3"])
+    convert("auto", folder / "mouse1.csv", tmp_path / "named", options=["name=first"])
+    assert open_store(tmp_path / "named").recording_ids == ("lab/first",)
+
+
+def test_an_unknown_loader_is_refused_with_what_there_is(tmp_path):
+    with pytest.raises(NeurodataError, match=r"no loader 'nwbb'; did you mean 'nwb'\?.*auto.*loaders/formats/nwbb\.py"):
+        convert("nwbb", lab(tmp_path / "lab"), tmp_path / "store")
