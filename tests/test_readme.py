@@ -41,6 +41,8 @@ def test_every_command_shown_exists_and_none_is_left_out():
 )
 def test_every_path_named_exists(path):
     path = path.replace("firstauthor_keyword_year", list_entries("loaders")[0])
+    for folder in ("formats", "fake_raw"):
+        path = path.replace(f"{folder}/name", f"{folder}/{list_entries('formats')[0]}")
     path = path.replace("networks/name", f"networks/{list_entries('networks')[0]}")
     path = path.replace("metrics/name", f"metrics/{list_entries('metrics')[0]}")
     assert (ROOT / path).exists()
