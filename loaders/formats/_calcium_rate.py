@@ -46,6 +46,8 @@ def choose_rate(
     said
         In words.
     """
+    if isinstance(found, np.ndarray) and found.size == 1:  # MATLAB and older programs write numbers as matrices
+        found = found.reshape(())[()]
     if found is not None and not is_rate(found):
         warnings.warn(f"{path}: {source} is {found!r:.40}, no sampling rate; it is not used", stacklevel=2)
         found = None

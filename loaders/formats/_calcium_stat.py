@@ -40,9 +40,14 @@ def read_objects(path: Path) -> tuple[Any, str]:
     return (found[()] if found.ndim == 0 else found), ""
 
 
-def read_cells(folder: Path, n_rois: int) -> dict[str, NDArray[Any]]:
-    """Return ``is_cell`` and ``cell_probability`` (and ``is_red``, ``red_probability``), each of shape ``(channel,)``."""
+def read_cells(folder: Path, n_rois: int) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """Return ``is_cell`` and ``cell_probability`` (and ``is_red``, ``red_probability``), each of shape ``(channel,)``.
+
+    A file with other rows than ``F.npy`` has is left out with a warning, as after a sorting of other regions; the
+    second dictionary says which and why.
+    """
     columns: dict[str, NDArray[Any]] = {}
+    unread: dict[str, str] = {}
     for name, flag, probability in (
         ("iscell.npy", "is_cell", "cell_probability"),
         ("redcell.npy", "is_red", "red_probability"),
@@ -57,14 +62,16 @@ def read_cells(folder: Path, n_rois: int) -> dict[str, NDArray[Any]]:
             or values.dtype.kind not in "biuf"
             or 0 in values.shape[1:]
         ):
-            raise RawFileError(
-                f"{path}: expected one row for each of the {n_rois} ROIs of F.npy, got {values.dtype} of shape "
+            unread[name] = (
+                f"expected one row for each of the {n_rois} ROIs of F.npy, got {values.dtype} of shape "
                 f"{values.shape}; are the files of one run?"
             )
-        columns[flag] = values.reshape(n_rois, -1)[:, 0] > 0
+            warnings.warn(f"{path}: {unread[name]} It is not used", stacklevel=2)
+            continue
+        columns[flag] = (values if values.ndim == 1 else values[:, 0]) > 0
         if values.ndim == 2 and values.shape[1] > 1:
             columns[probability] = values[:, 1].astype(np.float64)
-    return columns
+    return columns, unread
 
 
 def stat_columns(stat: Any, path: Path, n_rois: int) -> dict[str, NDArray[Any]]:

@@ -55,7 +55,7 @@ class Suite2p(FormatLoader):
     A folder is known by its files, whatever it is called. ``combined`` repeats the planes and is passed over where
     they lie beside it. Not read: masks (``ypix``, ``lam`` …), images in ``ops.npy``, ``data.bin``. ``stat.npy`` and
     ``ops.npy`` are pickles: they are read by a reader that calls nothing, and what it refuses is left out with a
-    warning.
+    warning, as are ``iscell.npy`` and ``redcell.npy`` with other rows than ``F.npy``.
 
     Parameters
     ----------
@@ -86,8 +86,7 @@ class Suite2p(FormatLoader):
         Raises
         ------
         RawFileError
-            If ``F.npy`` is damaged or of other regions than the files beside it, or the folder is the union of the
-            planes beside it.
+            If ``F.npy`` is damaged or empty, or the folder is the union of the planes beside it.
         """
         if not (path / "F.npy").is_file():
             return []
@@ -97,8 +96,9 @@ class Suite2p(FormatLoader):
         planes = sorted(folder.parent.name for folder in path.parent.glob("plane*/F.npy"))
         if path.name == "combined" and planes:
             raise RawFileError(f"{path}: these are the regions of {', '.join(planes)} once more; the planes are read")
-        n_rois = len(_open_traces(path / "F.npy"))
-        read_cells(path, n_rois)
+        shape = _open_traces(path / "F.npy").shape
+        if 0 in shape:
+            raise RawFileError(f"{path}: F.npy has {shape[0]} regions and {shape[1]} frames; there is nothing to read")
         return [Claim(path, tuple(beside))]
 
     def read(self, session: str, claim: Claim) -> Recording:
@@ -115,7 +115,8 @@ class Suite2p(FormatLoader):
         rate_hz, said = choose_rate(
             self.rate_hz, settings.get("fs"), "fs in ops.npy", path=folder / "ops.npy", default=_DEFAULT_FS
         )
-        columns: dict[str, NDArray[Any]] = read_cells(folder, shape[0])
+        columns, others = read_cells(folder, shape[0])
+        unread |= others
         if "stat.npy" in files:
             stat, why = read_objects(folder / "stat.npy")
             columns |= {} if why else stat_columns(stat, folder / "stat.npy", shape[0])

@@ -189,7 +189,6 @@ def test_settings_of_newer_versions(plane):
 @pytest.mark.parametrize(
     ("name", "values", "message"),
     [
-        pytest.param("iscell", np.zeros((4, 2)), r"iscell.npy: expected one row for each of the 5 ROIs", id="cells"),
         pytest.param("spks", np.zeros((5, 59), "f4"), r"spks.npy: shape \(ROI, frame\) is \(5, 59\)", id="frames"),
         pytest.param("F", np.zeros((2, 3, 4)), r"F.npy: expected traces of shape \(ROI, frame\)", id="dimensions"),
         pytest.param("stat", np.array([{}] * 4), r"stat.npy: expected a dictionary for each of the 5", id="statistics"),
@@ -199,6 +198,30 @@ def test_files_of_another_run_are_refused(name, values, message, plane):
     np.save(plane / f"{name}.npy", values)
     with pytest.raises(RawFileError, match=message):
         load(plane)
+
+
+@pytest.mark.parametrize("name", ["iscell", "redcell"])
+def test_flags_of_other_regions_are_left_out_and_the_traces_read(name, plane):
+    np.save(plane / f"{name}.npy", np.zeros((4, 2)))
+    with pytest.warns(UserWarning, match=rf"{name}.npy: expected one row for each of the 5 ROIs"):
+        recording = load(plane)
+    fluorescence = recording.signals["fluorescence"]
+    np.testing.assert_array_equal(fluorescence.values, np.load(plane / "F.npy").T)
+    assert ("is_cell" in fluorescence.coords) == (name == "redcell")
+    assert "of shape (4, 2)" in recording.metadata["extra"]["unread"][f"{name}.npy"]
+
+
+def test_a_rate_in_a_matrix_of_one_is_a_rate(plane):
+    change_ops(plane, fs=np.array([[7.5]]))
+    assert load(plane).signals["fluorescence"].attrs["sampling_rate_hz"] == 7.5
+
+
+def test_a_plane_without_regions_is_named(plane):
+    for name in ("F", "Fneu", "spks"):
+        np.save(plane / f"{name}.npy", np.zeros((0, 60), "f4"))
+    np.save(plane / "iscell.npy", np.zeros((0, 2)))
+    with pytest.raises(RawFileError, match=r"plane0: F.npy has 0 regions and 60 frames"):
+        Suite2p(plane).sessions()
 
 
 def test_a_truncated_file_is_refused(plane):
