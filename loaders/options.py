@@ -26,8 +26,9 @@ def list_options(loader_class: type[Loader]) -> dict[str, inspect.Parameter]:
             break
         if "__init__" not in vars(owner):
             continue
-        hints = typing.get_type_hints(owner.__init__)
-        parameters = inspect.signature(owner.__init__).parameters
+        constructor = vars(owner)["__init__"]
+        hints = typing.get_type_hints(constructor)
+        parameters = inspect.signature(constructor).parameters
         for name, parameter in parameters.items():
             if name not in ("self", "raw") and parameter.kind is not inspect.Parameter.VAR_KEYWORD:
                 options.setdefault(name, parameter.replace(annotation=hints.get(name, str)))

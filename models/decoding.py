@@ -120,8 +120,11 @@ def _predictions(fold: Fold, data: RecordingDataModule, model: str, role: str, r
     """Predictions of samples whose truth is known: one of a class, or one for each continuous output."""
     prepared = data.prepared(recording_id)
     truth = np.asarray(prepared.target)[samples]
-    common = {"recording": recording_id, "subject": data.split.subjects.get(recording_id, recording_id)}
-    common |= {"time": samples / prepared.rate_hz}
+    common: dict[str, Any] = {
+        "recording": recording_id,
+        "subject": data.split.subjects.get(recording_id, recording_id),
+        "time": samples / prepared.rate_hz,
+    }
     if data.spec.target_kind == CLASS:
         table = pd.DataFrame({**common, "truth": truth, "prediction": values.argmax(1)})
         for code in range(values.shape[1]):

@@ -56,8 +56,15 @@ class Trials:
 
     def choose(self, kept: NDArray[np.bool_]) -> Trials:
         """Return some of the trials."""
-        columns = (self.values, self.label, self.group, self.recording, self.subject, self.time)
-        return Trials(self.target, *(column[kept] for column in columns))
+        return Trials(
+            self.target,
+            self.values[kept],
+            self.label[kept],
+            self.group[kept],
+            self.recording[kept],
+            self.subject[kept],
+            self.time[kept],
+        )
 
 
 def stack_trials(
@@ -95,7 +102,7 @@ def stack_trials(
         np.repeat([recording.subject_key for recording, _ in epochs], counts),
         np.concatenate([np.asarray(values["event_time"].values, np.float64) for _, values in epochs]),
     )
-    return trials.choose(np.isfinite(trials.values).all(axis=(1, 2)))
+    return trials.choose(np.asarray(np.isfinite(trials.values).all(axis=(1, 2))))
 
 
 def decode_trials(

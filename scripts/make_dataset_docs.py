@@ -1,7 +1,4 @@
-"""Write docs/datasets.md: what each data set's loader finds in the published files.
-
-    python scripts/make_dataset_docs.py FOLDER_OF_DATA
-"""
+"""Write docs/datasets.md, what each data set's loader finds: ``python scripts/make_dataset_docs.py FOLDER_OF_DATA``."""
 
 from __future__ import annotations
 

@@ -1,8 +1,6 @@
 """One decoding run per modality on published recordings, each beside chance and baselines, with intervals.
 
-    python scripts/score_modalities.py FOLDER_OF_DATA OUTPUT [RUN …]
-
-Converts the recordings into one store, trains, scores, prints each table and writes them to OUTPUT/tables.md. How
+``python scripts/score_modalities.py FOLDER_OF_DATA OUTPUT [RUN …]`` converts the recordings into one store, trains, scores, prints each table and writes them to OUTPUT/tables.md. How
 settings were chosen, and what came out, is in docs/results/modalities.md.
 """
 
@@ -32,6 +30,7 @@ from neurodata.models.trials import decode_trials, stack_trials
 from neurodata.predictions import Predictions
 from neurodata.report.blocks import make_block_scores
 from neurodata.report.run_folder import read_run
+from neurodata.report.scores import make_scores
 
 DATASETS = (
     "stevenson_reaching_2011", "benjamin_random_target_2018", "theis_spikefinder_2016", "schalk_bci2000_2004",
@@ -103,7 +102,7 @@ def score_spikes(store: nd.Store, output: Path) -> pd.DataFrame:
         chosen, SPIKES, output, command="scripts/score_modalities.py", title="calcium → spikes"
     )
     nd.write_report(folder)
-    return _by_target(read_run(folder).predictions, "pearson", by="recording")
+    return _by_subject(read_run(folder).predictions, "pearson")
 
 
 def score_eeg(store: nd.Store, runs: Sequence[int], labels: tuple[str, str]) -> pd.DataFrame:
@@ -221,6 +220,16 @@ def _by_target(predictions: Sequence[Predictions], metric: str, *, by: str) -> p
         chosen = [part for part in predictions if part.info["target"] == target]
         tables.append(make_block_scores(chosen, metric, by=by).assign(target=target, metric=metric))
     return pd.concat(tables, ignore_index=True)
+
+
+def _by_subject(predictions: Sequence[Predictions], metric: str) -> pd.DataFrame:
+    """The mean over neurons, with the interval over neurons: a correlation is of one neuron's bins."""
+    scores = make_scores(predictions, [metric])
+    table = scores.summary.rename(columns={"mean": "value", "n_subjects": "n_blocks"})
+    best = scores.differences[scores.differences["best"]].set_index("model")
+    for column, source in (("ahead", "difference"), ("ahead_low", "low"), ("ahead_high", "high")):
+        table[column] = table["model"].map(best[source])
+    return table.sort_values("value", ascending=False)
 
 
 Run = Callable[[nd.Store, Path], pd.DataFrame]

@@ -89,7 +89,7 @@ class Csp(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         trials = _checked(X)
         if trials.shape[2] != self.n_features_in_:
             raise NeurodataError(f"the patterns are of {self.n_features_in_} channels, got trials of {trials.shape[2]}")
-        return np.log(np.var(trials @ self.filters_.T, axis=1))
+        return np.asarray(np.log(np.var(trials @ self.filters_.T, axis=1)))
 
 
 def _checked(trials: Any) -> NDArray[np.float64]:

@@ -10,11 +10,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from neurodata.errors import NeurodataError
-from neurodata.predictions import BASELINE, CHANCE, CLASS, CONTINUOUS, FORECAST, MODEL, Predictions
+from neurodata.predictions import BASELINE, CHANCE, CLASS, CONTINUOUS, COPY_LAST, FORECAST, MODEL, Predictions
 from neurodata.report import figures, markup
 from neurodata.report.colours import make_model_colours, make_state_colours
 from neurodata.report.run_folder import Run
-from neurodata.report.scores import COPY_LAST, FIRST_METRIC, Scores
+from neurodata.report.scores import FIRST_METRIC, Scores
 from neurodata.report.verdict import label, make_interval_words
 
 _ROLE_ORDER = {MODEL: 0, BASELINE: 1, CHANCE: 2}
