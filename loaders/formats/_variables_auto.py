@@ -13,7 +13,7 @@ from neurodata.recording.timed import VALIDITY, make_validity
 
 from ._variables_events import Moments, add_moments, span_of
 from ._variables_inventory import Inventory, make_inventory, take_columns
-from ._variables_names import last_name, modality_of, name_of, words
+from ._variables_names import is_neural_name, last_name, modality_of, name_of, words
 from ._variables_pieces import add_pieces
 from ._variables_signals import Signals, add_channel_columns, make_signals
 from ._variables_start import starting_map
@@ -52,7 +52,8 @@ def read_unmapped(tree: Tree, *, rate_hz: float | None = None, orientation: str 
     stop, rate, n_samples = span_of(signals.made)
     moments = Moments(found, stop, rate or rate_hz, n_samples, names={VALIDITY})
     add_moments(moments)
-    if not (signals.made or moments.events or moments.intervals):
+    recognised = bool(signals.made or moments.events or moments.intervals)
+    if not recognised or (tree.named_only and not _is_named(signals, moments)):
         raise RawFileError(
             f"{tree.path}: none of the variables looks like a recording; say which is what in a map (--set "
             f"map=FILE.yaml, see docs/variable-maps.md). The file holds:\n{show(tree.root)}\nA map to start from:\n"
@@ -69,6 +70,12 @@ def read_unmapped(tree: Tree, *, rate_hz: float | None = None, orientation: str 
         subject=_subject(found),
         extra=_extra(found),
     )
+
+
+def _is_named(signals: Signals, moments: Moments) -> bool:
+    """Whether there are spikes, or a neural signal is called one or lies in something that is."""
+    parts = (part for path in signals.neural_paths for part in path.split("."))
+    return "spikes" in moments.events or any(map(is_neural_name, parts))
 
 
 def _intervals(signals: Signals, moments: Moments) -> dict[str, xr.Dataset]:

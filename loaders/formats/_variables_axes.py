@@ -39,6 +39,8 @@ class Orienter:
     orientation: str = "auto"
     lengths: dict[int, str] = field(default_factory=dict)
     """Number of samples → how it is known."""
+    trials: dict[tuple[int, int], str] = field(default_factory=dict)
+    """Numbers of trials and of their samples → how they are known."""
 
     def __post_init__(self) -> None:
         for times in self.found.times:
@@ -50,6 +52,10 @@ class Orienter:
         timed = [axis for axis in long if any(times.length == array.shape[axis] for times in self.found.times)]
         if len(long) > 3 or (is_picture_name(array.path) and not timed):
             return None
+        for trial, time in (long, long[::-1]) if len(long) == 2 else ():
+            source = self.trials.get((array.shape[trial], array.shape[time]))
+            if source is not None and array.shape[trial] != array.shape[time] and not timed:
+                return Axes(time, (), trial, source)
         chosen = self._choose(array, long, timed, largest)
         if chosen is None:
             return None

@@ -125,6 +125,9 @@ def make_signals(found: Inventory, *, rate_hz: float | None, orientation: str) -
         axes = signals.orienter.find(array, largest=first and not _is_table(array))
         if axes is not None and not _is_per_channel(signals, array, axes):
             signals.orienter.lengths.setdefault(array.shape[axes.time], f"dimension of {array.path}")
+            if axes.trial is not None:
+                shape = (array.shape[axes.trial], array.shape[axes.time])
+                signals.orienter.trials.setdefault(shape, f"trials and samples of {array.path}")
             signals.add(array, axes, first=first)
             first = False
     _seed_lengths(signals)
@@ -154,7 +157,9 @@ def _is_per_channel(signals: Signals, array: Array, axes: Axes) -> bool:
 def _is_taken(signals: Signals, vector: Array) -> bool:
     times = {entry.path for entry in signals.found.times}
     counts = {signal.sizes["channel"] for signal in signals.made.values()}
-    return vector.path in times or (vector.size in counts and is_channel_name(vector.path))
+    sampled = {length for _, length in signals.orienter.trials} | {entry.length for entry in signals.found.times}
+    per_trial = vector.size in {n_trials for n_trials, _ in signals.orienter.trials} - sampled
+    return vector.path in times or per_trial or (vector.size in counts and is_channel_name(vector.path))
 
 
 def _is_code(signals: Signals, vector: Array) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from ._variables_inventory import make_inventory, unwrap
@@ -27,7 +28,7 @@ def split_recordings(tree: Tree) -> list[tuple[str, Tree]]:
     for number, item in enumerate(array.items):
         root = _replace(tree.root, array, item)
         assert isinstance(root, Struct)  # only an element of the root was replaced
-        parts.append((f"{number + 1:0{width}d}", Tree(tree.path, root, tree.trials_first)))
+        parts.append((f"{number + 1:0{width}d}", replace(tree, root=root)))
     return parts
 
 

@@ -130,11 +130,14 @@ class Tree:
     trials_first
         Whether a three-dimensional array of this kind of file usually begins with its trials (numpy) or ends with
         them (MATLAB).
+    named_only
+        Whether it is a recording only if a name says that something is neural: pickled settings hold matrices too.
     """
 
     path: Path
     root: Struct
     trials_first: bool = False
+    named_only: bool = False
 
 
 def child_path(parent: str, name: str) -> str:

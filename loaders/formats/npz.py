@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ from numpy.typing import NDArray
 
 from neurodata.errors import RawFileError
 
+from ..npy_content import read_header
 from ..npy_files import list_arrays, open_npy, read_npy
 from ..restricted import read_array
 from ._variables_loader import VariablesLoader
@@ -30,9 +34,10 @@ class Npz(VariablesLoader):
     Arrays of three dimensions are taken for (trial, channel, time) or (trial, time, channel), as the longest one
     shows; a time vector or one label per trial decides first.
 
-    A ``.npy`` file is read piece by piece, an archive's array whole (up to 8 GiB). Python objects are refused, unless
-    a map names them: then they are read by the restricted reader, which makes arrays, lists, dictionaries, text and
-    numbers, and runs nothing. Not read: structured arrays. Odd: arrays with Python's ``bytes`` become text.
+    A ``.npy`` file is read piece by piece, an archive's array whole (up to 8 GiB). Python objects (dictionaries, lists
+    of spike times) are read by the restricted reader, which makes arrays, lists, dictionaries, text and numbers, and
+    runs nothing; what it refuses is listed in ``extra/not_read``, and is an error where a map is given. Not read:
+    structured arrays. Odd: arrays with Python's ``bytes`` become text.
     """
 
     version = 1
@@ -65,35 +70,54 @@ class Npz(VariablesLoader):
 
     @classmethod
     def open_tree(cls, path: Path, *, objects: bool = False) -> Tree:
-        """List the arrays; values are read when they are asked for."""
-        fields = _read_single(path, objects) if cls.is_lazy(path) else _read_archive(path, objects)
-        return Tree(path, Struct("", fields), trials_first=True)
+        """List the arrays; values are read when they are asked for.
+
+        Python objects are read at once; with ``objects`` it is an error if they are refused, else they are listed.
+        """
+        single = cls.is_lazy(path)
+        fields = _read_single(path, objects) if single else _read_archive(path, objects)
+        return Tree(path, Struct("", fields), trials_first=True, named_only=single and _holds_objects(path))
 
 
-def _read_single(path: Path, objects: bool) -> dict[str, Node]:
+def _read_single(path: Path, strict: bool) -> dict[str, Node]:
     name = path.name.removesuffix(".npy")
-    if objects:
-        value = read_npy(path, objects=True)
-        if value.dtype.hasobject:
-            node = _from_python(value[()] if value.ndim == 0 else value, name, 0)
-            return node.fields if isinstance(node, Struct) else {name: node}
+    if _holds_objects(path):
+        node = _read_objects(lambda: read_npy(path, objects=True), "", (), strict)
+        return node.fields if isinstance(node, Struct) else {name: dataclasses.replace(node, path=name)}
     array = open_npy(path)
     return {name: _numbers(name, array.shape, array.dtype, lambda: open_npy(path))}
 
 
-def _read_archive(path: Path, objects: bool) -> dict[str, Node]:
+def _holds_objects(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return read_header(str(path), stream).dtype.kind == "O"
+
+
+def _read_archive(path: Path, strict: bool) -> dict[str, Node]:
     fields: dict[str, Node] = {}
     for key, (shape, dtype) in list_arrays(path).items():
-        if dtype.hasobject and objects:
-            value = read_array(path, key, objects=True)
-            fields[key] = _from_python(value[()] if value.ndim == 0 else value, key, 0)
+        if dtype.kind == "O":
+            read = functools.partial(read_array, path, key, objects=True)
+            fields[key] = _read_objects(read, key, shape, strict)
         elif dtype.hasobject or dtype.names is not None:
-            fields[key] = Opaque(key, "Python objects" if dtype.hasobject else "structured array", shape)
+            fields[key] = Opaque(key, "structured array", shape)
         elif dtype.kind in "US":
             fields[key] = _text(read_array(path, key), key)
         else:
             fields[key] = _numbers(key, shape, dtype, _Once(path, key))
     return fields
+
+
+def _read_objects(read: Callable[[], NDArray[Any]], name: str, shape: tuple[int, ...], strict: bool) -> Node:
+    """Python objects as variables, or that and why they are refused."""
+    try:
+        value = read()
+    except RawFileError as error:
+        if strict:
+            raise
+        return Opaque(name, f"Python objects, {str(error).rpartition(': ')[2].partition(';')[0][:150]}", shape)
+    # A dictionary alone lies in an array without dimensions, for some programs in one of length one.
+    return _from_python(value.ravel()[0] if value.size == 1 else value, name, 0)
 
 
 class _Once:

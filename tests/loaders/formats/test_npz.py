@@ -61,6 +61,26 @@ def test_one_label_per_trial_shows_the_trials(tmp_path):
     assert recording.signals["X"].coords["label"].values.tolist() == list("abcde")
 
 
+def test_trials_of_one_channel_and_facts_per_trial_go_with_those_of_many(tmp_path):
+    rng = np.random.default_rng(0)
+    spks, wheel = rng.integers(0, 3, (6, 24, 30)), rng.normal(size=(1, 24, 30))
+    session = {
+        "spks": spks,
+        "wheel": wheel,
+        "response": np.arange(24) % 3,
+        "contrast_left": np.arange(24) / 4,
+        "bin_size": 0.01,
+    }
+    np.savez(tmp_path / "a.npz", dat=np.array([session], object))
+    recording = load(tmp_path / "a.npz")
+    assert sorted(recording.signals) == ["dat.spks", "dat.wheel"]
+    np.testing.assert_array_equal(recording.signals["dat.spks"].values.reshape(24, 30, 6), spks.transpose(1, 2, 0))
+    np.testing.assert_array_equal(recording.signals["dat.wheel"].values.reshape(24, 30), wheel[0])
+    trials = recording.intervals["trials"]
+    np.testing.assert_array_equal(trials["response"], session["response"])
+    np.testing.assert_array_equal(trials["contrast_left"], session["contrast_left"])
+
+
 def test_pynapple_groups_are_units(tmp_path):
     rng = np.random.default_rng(0)
     t, index = np.sort(rng.uniform(0, 9, 40)), rng.integers(0, 3, 40)
@@ -73,12 +93,31 @@ def test_pynapple_groups_are_units(tmp_path):
     assert recording.intervals["epochs"]["stop"].values.tolist() == [9]
 
 
-def test_objects_are_listed_and_not_opened(tmp_path):
-    np.savez(tmp_path / "a.npz", dff=np.zeros((50, 3)), info=np.array([{"fps": 3.0}], object))
-    assert load(tmp_path / "a.npz").metadata["extra"]["not_read"] == ["info (Python objects, 1)"]
-    np.save(tmp_path / "b.npy", np.array({"dff": np.zeros((50, 3))}, object))
-    with pytest.raises(RawFileError, match=r"b\.npy"):
-        Npz(tmp_path / "b.npy").sessions()
+def test_objects_are_read_as_other_variables_are(tmp_path):
+    rng = np.random.default_rng(0)
+    dff, trains = rng.normal(size=(50, 3)), [np.sort(rng.uniform(0, 9, n)) for n in (5, 5, 7)]
+    np.savez(tmp_path / "a.npz", dff=dff, info=np.array([{"fps": 3.0}], object))
+    assert load(tmp_path / "a.npz").signals["dff"].attrs["sampling_rate_hz"] == 3
+    np.save(tmp_path / "b.npy", np.array({"neural": {"traces": dff}, "fps": 3.0}, object))
+    np.testing.assert_array_equal(load(tmp_path / "b.npy").signals["neural.traces"].values, dff)
+    np.savez(tmp_path / "c.npz", spike_times=np.array(trains, object))
+    spikes = load(tmp_path / "c.npz").events["spikes"]
+    np.testing.assert_array_equal(spikes["time"].values, np.sort(np.concatenate(trains)))
+    np.testing.assert_array_equal(np.bincount(spikes["unit"].values), [5, 5, 7])
+
+
+@pytest.mark.parametrize("n_planes", [1, 2])
+def test_pickled_settings_are_no_recording(n_planes, tmp_path):
+    settings = {
+        "fs": 30.0,
+        "xoff": np.arange(90),
+        "corrXY": np.ones(90),
+        "xoff1": np.ones((90, 9)),
+        "tPC": np.ones((90, 30)),
+    }
+    np.save(tmp_path / "ops1.npy", np.array([settings] * n_planes, object))
+    with pytest.raises(RawFileError, match="none of the variables looks like a recording"):
+        Npz(tmp_path / "ops1.npy").sessions()
 
 
 def test_objects_are_read_where_a_map_asks(tmp_path):
@@ -91,7 +130,7 @@ def test_objects_are_read_where_a_map_asks(tmp_path):
     assert signal.coords["label"].values.tolist() == ["a", "b", "c"]
 
 
-def test_code_in_objects_never_runs(tmp_path):
+def test_code_in_objects_never_runs(tmp_path, capsys):
     class Hostile:
         def __reduce__(self):
             return print, ("ran",)
@@ -100,6 +139,9 @@ def test_code_in_objects_never_runs(tmp_path):
     (tmp_path / "m.yaml").write_text("signals: {x: {variable: b}}\n")
     with pytest.raises(RawFileError, match="refused"):
         load(tmp_path / "b.npy", map=str(tmp_path / "m.yaml"))
+    with pytest.raises(RawFileError, match=r"b \(Python objects, refused, .*would call builtins.print"):
+        load(tmp_path / "b.npy")
+    assert "ran" not in capsys.readouterr().out
 
 
 def test_a_film_is_no_recording(tmp_path):
