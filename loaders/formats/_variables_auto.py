@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,9 @@ from ._variables_tree import Tree, describe, show
 
 _MOST_LISTED = 500
 _ANIMAL_WORDS = {"animal", "mouse", "rat", "monkey", "fish", "worm", "fly", "mouseid", "animalid", "ratid"}
+_SUBJECT_WORDS = {"subject", "subj", "sub", "subjectid", "participant"}
+_CODE = re.compile(r"(?=.*\d)[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
+"""A subject that may be a person is taken where it is a code: names have no digits."""
 
 
 @dataclass
@@ -120,6 +124,10 @@ def _subject(found: Inventory) -> dict[str, Any]:
     """The animal's id where a text of that name says it; people's names are never taken."""
     for text in found.texts:
         if words(text.path) & _ANIMAL_WORDS and len(text.rows) == 1 and 0 < len(text.rows[0].strip()) <= 64:
+            found.used.add(text.path)
+            return {"id": text.rows[0].strip()}
+    for text in found.texts:
+        if words(text.path) & _SUBJECT_WORDS and len(text.rows) == 1 and _CODE.fullmatch(text.rows[0].strip()):
             found.used.add(text.path)
             return {"id": text.rows[0].strip()}
     return {}

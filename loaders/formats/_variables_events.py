@@ -66,7 +66,8 @@ class Moments:
             self.found.notes.append(f"{path} is taken for sample numbers: it runs to {largest:g} of {self.n_samples}")
             return values / self.rate, f"samples at {self.rate:g} Hz (inferred)"
         for scale, what in _UNITS:
-            if largest * scale <= self.stop * 1.05 + 1:
+            # Seconds that run on after the signals are likelier than units by which all is over at their very start.
+            if largest * scale <= self.stop * 1.05 + 1 and (scale == 1.0 or largest * scale * largest >= self.stop**2):
                 if scale != 1.0:
                     self.found.notes.append(
                         f"{path} is taken for {what}: it runs to {largest:g}, the recording to {self.stop:g} s"
@@ -108,8 +109,29 @@ def add_moments(moments: Moments) -> None:
             moments.units = make_units([last_name(vector.path)])
             moments.events["spikes"] = make_events(times, unit=np.zeros(len(times), np.int32), attributes=attributes)
         else:
-            moments.events[name] = make_events(times, attributes=attributes)
+            moments.events[name] = make_events(times, attributes=attributes, **_facts(found, vector))
         found.used.add(vector.path)
+
+
+def _facts(found: Inventory, times: Array) -> dict[str, Any]:
+    """Vectors and texts beside times that are as long and share a word with them: codes, labels, amplitudes."""
+    scope, own = times.path.rpartition(".")[0], words(times.path)
+    facts: dict[str, Any] = {}
+    for other in [*found.vectors, *found.texts]:
+        length = other.size if isinstance(other, Array) else len(other.rows)
+        alike = other.path.rpartition(".")[0] == scope and bool(
+            {word.rstrip("s") for word in words(other.path)} & {word.rstrip("s") for word in own}
+        )
+        if not alike or length != times.size or other.path in found.used or is_time_name(other.path):
+            continue
+        found.used.add(other.path)
+        values = (
+            other.values().ravel(order="F")
+            if isinstance(other, Array)
+            else np.array([row.strip() for row in other.rows])
+        )
+        facts[name_of(last_name(other.path), {"time", "unit", *facts})] = values
+    return facts
 
 
 def _add_trains(moments: Moments, cells: Cells) -> None:

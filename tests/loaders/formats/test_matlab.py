@@ -49,6 +49,39 @@ def struct_array(entries):
 # what is recognised
 
 
+def test_times_that_run_on_after_the_signals_stay_seconds(tmp_path):
+    times = np.linspace(0.5, 98.9, 40)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        late = load(
+            save(
+                tmp_path / "a.mat",
+                {"dff": np.random.default_rng(0).normal(size=(300, 4)), "fs": 20.0, "lick_times": times},
+            )
+        )
+    np.testing.assert_array_equal(late.events["lick_times"]["time"].values, times)
+    with pytest.warns(UserWarning, match="lick_times is taken for milliseconds"):
+        early = load(
+            save(tmp_path / "b.mat", {"dff": np.zeros((300, 4)), "fs": 20.0, "lick_times": times * 100 + 0.25})
+        )
+    np.testing.assert_allclose(early.events["lick_times"]["time"].values, times / 10 + 0.00025)
+
+
+def test_codes_beside_times_are_columns_of_the_events(tmp_path):
+    codes = np.array([1, 2, 1])
+    variables = {
+        "lfp": np.ones((300, 4), "i2"),
+        "fs": 1000.0,
+        "event_times": np.array([0.01, 0.05, 0.2]),
+        "event_codes": codes,
+    }
+    recording = load(save(tmp_path / "a.mat", {**variables, "subject": "m17", "fs_note": "x"}))
+    np.testing.assert_array_equal(recording.events["event_times"]["event_codes"].values, codes)
+    assert recording.metadata["subject"]["id"] == "m17"
+    named = load(save(tmp_path / "b.mat", {**variables, "subject": "Jane Doe"}))
+    assert named.metadata["subject"]["id"] == "b"
+
+
 @pytest.mark.parametrize("version", ["5", "7.3"])
 def test_nested_structs_keep_each_signal_on_its_own_clock(tmp_path, fake, version):
     variables = fake.nested()
