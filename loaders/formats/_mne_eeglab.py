@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 
 from neurodata.checks import import_extra
 from neurodata.errors import RawFileError
-from neurodata.identity.eeg_montage import channel_type
+from neurodata.identity.channel_types import channel_type
 
 from ..hdf5 import is_hdf5, open_hdf5
 from ._matlab_sizes import check_sizes
+from ._mne_beside import find_beside
 from ._mne_source import Marks, Read, Source
 
 MOST_INSIDE = 512 << 20
@@ -49,8 +50,8 @@ def find_files(path: Path, head: bytes) -> tuple[Path, ...]:
             return ()
     elif not _is_eeglab_v5(path):
         return ()
-    beside = path.with_suffix(".fdt")
-    if beside.is_file():
+    beside = find_beside(path, [path.with_suffix(".fdt").name])
+    if beside is not None:
         return path, beside
     if path.stat().st_size > _SMALL:
         return (path,)
@@ -140,15 +141,18 @@ def samples_file(path: Path, eeg: Mapping[str, Any]) -> Path | None:
     data = eeg.get("data")
     if not isinstance(data, str) or data in ("in set file", "EEG"):
         return None
-    names = [re.split(r"[\\/]", str(name))[-1] for name in (data, eeg.get("datfile", "")) if isinstance(name, str)]
+    names = [
+        str(name) for name in (data, eeg.get("datfile", ""), path.with_suffix(".fdt").name) if isinstance(name, str)
+    ]
     if names[0].lower().endswith(".dat"):
         raise RawFileError(
             f"{path}: samples in {names[0]!r}, EEGLAB's old layout; save it again with EEGLAB 5 or later"
         )
-    for candidate in (*(path.with_name(name) for name in names if name.strip(". ")), path.with_suffix(".fdt")):
-        if candidate.is_file() and candidate != path:
-            return candidate
-    raise RawFileError(f"{path}: the samples are expected in {names[0]!r} beside it, which is not there; copy both")
+    found = find_beside(path, names)
+    if found is None:
+        name = re.split(r"[\\/]", names[0])[-1]
+        raise RawFileError(f"{path}: the samples are expected in {name!r} beside it, which is not there; copy both")
+    return found
 
 
 def open_eeglab(path: Path) -> Source:

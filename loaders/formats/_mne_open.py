@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import re
 import tempfile
@@ -20,8 +19,9 @@ from neurodata.checks import import_extra
 from neurodata.errors import NeurodataError, RawFileError
 
 from . import _mne_fif
+from ._mne_brainvision import NO_SETTINGS, read_brainvision
 from ._mne_eeglab import open_eeglab
-from ._mne_signatures import brainvision_companions, persyst_data
+from ._mne_signatures import persyst_data
 from ._mne_source import Integers, Marks, Read, Source
 
 GAP = "BAD_ACQ_SKIP"
@@ -38,7 +38,9 @@ _KEPT_QUIET = (
     "Online software filter",
     "Not setting position",
     "maxshield",
+    "No info on DataPoints found",
     "Internal Active Shielding",
+    NO_SETTINGS,
 )
 """Warnings that change no value and no time; they go into the metadata only."""
 
@@ -115,24 +117,13 @@ def _reader(name: str, **more: Any) -> Callable[..., Any]:
     return read
 
 
-def _read_brainvision(path: Path) -> Any:
-    """Names of companions come from the header; where those are stale or lead elsewhere, the files beside it are read."""
-    mne = import_extra("mne", "eeg")
-    data, markers = brainvision_companions(path)
-    more: dict[str, Any] = {}
-    if "overrides" in inspect.signature(mne.io.read_raw_brainvision).parameters:
-        more["overrides"] = {"data_fname": str(data), "marker_fname": str(markers) if markers else False}
-    else:
-        _check_names(path, data, markers)
-    return mne.io.read_raw_brainvision(path, preload=False, verbose="warning", **more)
-
-
 def _read_persyst(path: Path) -> Any:
-    """MNE trips over patients without a birth date, sex or hand; whom that happens to is read without them."""
-    try:
-        return _reader("persyst")(path)
-    except (TypeError, KeyError, ValueError, AttributeError):
-        pass
+    """MNE reads no name in capitals (``.LAY``), and trips over patients without a birth date, sex or hand; whom that happens to is read without them."""
+    if path.suffix == ".lay":
+        try:
+            return _reader("persyst")(path)
+        except (TypeError, KeyError, ValueError, AttributeError):
+            pass
     header = path.read_bytes().decode("latin-1")
     kept = "".join(re.findall(r"^(?:TestDate|TestTime|ID)=.*\n?", header, re.MULTILINE | re.IGNORECASE))
     patient = f"[Patient]\nBirthDate=01/01/70\nSex=\nHand=\n{kept}"
@@ -141,23 +132,18 @@ def _read_persyst(path: Path) -> Any:
     copy = Path(folder.name) / "header.lay"
     copy.write_text(f"{others.rstrip()}\n{patient}", encoding="latin-1")
     data = persyst_data(path, header)
-    (Path(folder.name) / data.name).symlink_to(data.resolve())
+    stated = re.search(r"^File\s*=(.*)$", header, re.MULTILINE | re.IGNORECASE)
+    name = re.split(r"[\\/]", stated[1].strip())[-1] if stated else data.name
+    (Path(folder.name) / (name if name.strip(". ") else data.name)).symlink_to(data.resolve())
     raw = _reader("persyst")(copy)
     raw.info["subject_info"].pop("birthday", None)
     weakref.finalize(raw, folder.cleanup)  # the samples are read through the copy's folder
     return raw
 
 
-def _check_names(path: Path, data: Path | None, markers: Path | None) -> None:
-    header = path.read_bytes().decode("latin-1")
-    for key, file in (("DataFile", data), ("MarkerFile", markers)):
-        if file is not None and f"{key}={file.name}" not in header.replace(" ", ""):
-            raise RawFileError(f"{path}: the header's {key} is not {file.name!r}, the file beside it; mend the header")
-
-
 READERS: dict[str, Callable[..., Any]] = {
     "fif": _reader("fif", allow_maxshield="yes"),
-    "brainvision": _read_brainvision,
+    "brainvision": read_brainvision,
     "persyst": _read_persyst,
     **{name: _reader(name) for name in ("gdf", "cnt", "kit", "ctf", "nihon", "egi")},
 }

@@ -13,14 +13,16 @@ from numpy.typing import NDArray
 
 from neurodata import names
 from neurodata.checks import import_extra
-from neurodata.identity.eeg_montage import POSITION_SOURCE, channel_type, clean_labels, positions
+from neurodata.identity.channel_types import channel_type, depth_contacts
+from neurodata.identity.eeg_montage import POSITION_SOURCE, clean_labels, positions, without_prefix
 from neurodata.recording.lazy import lazy_rows
 from neurodata.recording.timed import make_events, make_intervals, make_signal, make_validity
 
 from ..discover import safe_name
 from ._mne_source import Marks, Source
+from ._mne_triggers import find_triggers
 
-SIGNAL_OF = {"mag": "meg_mag", "grad": "meg_grad"}
+SIGNAL_OF = {"mag": "meg_mag", "grad": "meg_grad", "stim": "trigger"}
 """Type of channel → name of its signal; the others are called like their type."""
 _NEURAL = {
     "eeg",
@@ -48,8 +50,6 @@ _SPACES = {1: "meg_device", 4: "head", 5: "mri", 7: "mni_tal"}
 _SEX, _HAND = {1: "M", 2: "F"}, {1: "right", 2: "left", 3: "both"}
 _STIM = 3
 """FIF kind of trigger channels."""
-_BLOCK = 1_000_000
-"""Samples of a trigger channel that are looked through at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ class Parts:
     metadata: dict[str, Any]
 
 
-def make_parts(source: Source, name: str, notes: Sequence[str] = (), eeg_is: str = "eeg") -> Parts:
+def make_parts(source: Source, name: str, notes: Sequence[str] = (), eeg_is: str = "auto") -> Parts:
     """Return signals (one per type of channel), events, intervals and metadata of a recording.
 
     Parameters
@@ -74,12 +74,13 @@ def make_parts(source: Source, name: str, notes: Sequence[str] = (), eeg_is: str
     notes
         The reader's warnings.
     eeg_is
-        Type of the channels that the file calls EEG or nothing (``seeg``, ``ecog``, ``dbs``), where it says it wrongly.
+        Type of the channels that the file calls EEG or nothing; with ``auto`` contacts that are numbered like those of
+        depth electrodes are ``seeg``, all others ``eeg``.
     """
     mne = import_extra("mne", "eeg")
     labels = [str(label) for label in source.info["ch_names"]]
     types = [channel_type(label, kind) for label, kind in zip(labels, source.info.get_channel_types())]
-    types = [eeg_is if kind == "eeg" else kind for kind in types]
+    types = _brain_types(labels, types, eeg_is)
     signals, problems = {}, []
     for kind in dict.fromkeys(types):
         picks = np.array([i for i, other in enumerate(types) if other == kind], np.int64)
@@ -90,12 +91,21 @@ def make_parts(source: Source, name: str, notes: Sequence[str] = (), eeg_is: str
     stim = mne.pick_types(source.info, meg=False, stim=True, exclude=[])
     triggers = find_triggers(source, stim) if len(stim) else None
     if triggers is not None:
-        events["stim"] = triggers
+        events["triggers"] = triggers
     if source.trials is not None:
         intervals["trials"] = _trials(source.trials)
     intervals |= make_validity(signals)
     metadata = _describe(source, types, notes, problems)
     return Parts(signals, events, intervals, metadata)
+
+
+def _brain_types(labels: Sequence[str], types: Sequence[str], eeg_is: str) -> list[str]:
+    """Types with what the file calls EEG told apart."""
+    if eeg_is != "auto":
+        return [eeg_is if kind == "eeg" else kind for kind in types]
+    names_of = [without_prefix(label.strip()) for label in labels]
+    depth = depth_contacts([name for name, kind in zip(names_of, types) if kind == "eeg"])
+    return ["seeg" if kind == "eeg" and name in depth else kind for name, kind in zip(names_of, types)]
 
 
 def _make_signal(source: Source, kind: str, picks: NDArray[np.int64], name: str) -> tuple[xr.DataArray, list[str]]:
@@ -291,53 +301,6 @@ def _trials(trials: Mapping[str, Any]) -> xr.Dataset:
     if "code" not in typed:
         typed["code"] = np.unique(typed["label"], return_inverse=True)[1].astype(np.int64)
     return make_intervals(trials["start"], trials["stop"], **typed)
-
-
-def find_triggers(source: Source, stim: NDArray[np.int64]) -> xr.Dataset | None:
-    """Return the onsets on trigger channels, None where there are none.
-
-    As ``mne.find_events``: an onset is a step to a higher value, and where a summary channel is there (``STI101``,
-    ``STI 014``) only that one counts. But the channel is read in blocks, and a one-sample trigger is no error.
-
-    Parameters
-    ----------
-    source
-        The recording.
-    stim
-        Positions of the trigger channels.
-    """
-    labels = {str(source.info["ch_names"][i]): int(i) for i in stim}
-    chosen = next(([name] for name in ("STI101", "STI 014") if name in labels), list(labels))
-    rate, found = float(source.info["sfreq"]), []
-    for name in chosen:
-        steps = _onsets(source, labels[name])
-        # A channel that steps at every other sample carries a clock or a waveform, no triggers.
-        if 4 * len(steps) < source.n_times:
-            found += [(sample / rate, after, before, name) for sample, before, after in steps]
-    if not found:
-        return None
-    found.sort(key=lambda entry: entry[0])
-    time, code, previous, channel = zip(*found)
-    return make_events(
-        np.array(time),
-        label=[str(value) for value in code],
-        code=np.array(code, np.int64),
-        previous=np.array(previous, np.int64),
-        stim_channel=list(channel),
-    )
-
-
-def _onsets(source: Source, channel: int) -> list[tuple[int, int, int]]:
-    found: list[tuple[int, int, int]] = []
-    last: int | None = None
-    for first in range(0, source.n_times, _BLOCK):
-        block = source.read(np.array([channel]), first, min(first + _BLOCK, source.n_times))[:, 0]
-        codes = np.abs(np.nan_to_num(block).astype(np.int64))
-        before = np.r_[codes[0] if last is None else last, codes[:-1]]
-        up = np.flatnonzero(codes > before)
-        found += [(first + int(i), int(before[i]), int(codes[i])) for i in up]
-        last = int(codes[-1])
-    return found
 
 
 def _describe(source: Source, types: Sequence[str], notes: Sequence[str], problems: Sequence[str]) -> dict[str, Any]:

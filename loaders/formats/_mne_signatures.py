@@ -14,6 +14,7 @@ from pathlib import Path
 from neurodata.errors import RawFileError
 
 from . import _mne_eeglab, _mne_fif
+from ._mne_beside import find_beside
 
 _HEAD_BYTES = 4096
 _SHORTEST = 64
@@ -99,10 +100,8 @@ def brainvision_companions(path: Path, header: str | None = None) -> tuple[Path 
     header = _text(path) if header is None else header
     found: list[Path | None] = []
     for key, suffixes in (("DataFile", (".eeg", ".dat", ".avg", ".seg")), ("MarkerFile", (".vmrk", ".amrk"))):
-        name = _entry(header, key).replace("$b", path.stem)
-        stated = [path.with_name(re.split(r"[\\/]", name)[-1])] if name.strip(". ") else []
-        beside = [path.with_suffix(suffix) for suffix in suffixes]
-        found.append(next((file for file in (*stated, *beside) if file.is_file() and file != path), None))
+        stated = _entry(header, key).replace("$b", path.stem)
+        found.append(find_beside(path, [stated, *(path.with_suffix(suffix).name for suffix in suffixes)]))
     return found[0], found[1]
 
 
@@ -169,8 +168,8 @@ def _persyst(path: Path, head: bytes) -> Known | None:
 def persyst_data(path: Path, header: str) -> Path:
     """Return the file of samples that a Persyst header names, beside it wherever the name leads."""
     match = re.search(r"^File\s*=(.*)$", header, re.MULTILINE | re.IGNORECASE)
-    name = re.split(r"[\\/]", match[1].strip())[-1] if match else ""
-    return path.with_name(name if name.strip(". ") else path.with_suffix(".dat").name)
+    names = [match[1].strip() if match else "", path.with_suffix(".dat").name]
+    return find_beside(path, names) or path.with_name(re.split(r"[\\/]", names[0] or names[1])[-1])
 
 
 _NIHON = re.compile(rb"(EEG-1[12]00[ABC] V01\.00|QI-403A   V0[12]\.00|EEG-2100  V0[12]\.00|DAE-2100D V0[12]\.[03]0)")
@@ -219,7 +218,7 @@ _LOOKS: tuple[Callable[[Path, bytes], Known | None], ...] = (
 
 
 def _check_suffix(path: Path, suffixes: tuple[str, ...]) -> None:
-    if path.suffix not in suffixes:
+    if path.suffix.lower() not in suffixes:
         raise RawFileError(
             f"{path}: its content asks for a name that ends in {' or '.join(suffixes)}, by which its reader goes; "
             "rename it"

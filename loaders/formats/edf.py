@@ -159,7 +159,7 @@ class Edf(FormatLoader):
         if remarks:
             extra["remarks"] = list(remarks)
         neural = [name for name, signal in signals.items() if signal.attrs[names.ROLE] == "neural"]
-        found = str(signals[neural[0]]["type"].values[0]).lower() if neural else "other"
+        found = str(signals[neural[0]]["type"].values[0]) if neural else "other"
         return self.describe(
             session,
             modality=self.modality or found,
@@ -171,7 +171,7 @@ class Edf(FormatLoader):
 
 
 def _role(kind: str) -> str:
-    return "neural" if kind in NEURAL else ("stimulus" if kind == "TRIG" else "behavior")
+    return "neural" if kind in NEURAL else ("stimulus" if kind == "stim" else "behavior")
 
 
 def _columns(group: Sequence[Named]) -> dict[str, Any]:

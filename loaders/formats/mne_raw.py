@@ -23,7 +23,7 @@ class MneRaw(FormatLoader):
     ``.mff``); what is in a file decides. EDF and BDF belong to ``edf``, which keeps their gaps and mixed rates.
 
     One signal per type of channel: ``eeg``, ``eog``, ``ecg``, ``emg``, ``meg_mag`` (T), ``meg_grad`` (T/m),
-    ``ref_meg``, ``seeg``, ``ecog``, ``dbs``, ``misc``, ``stim`` … An ``EOG1`` that a file calls EEG is ``eog``. Values
+    ``ref_meg``, ``seeg``, ``ecog``, ``dbs``, ``misc``, ``trigger`` … An ``EOG1`` that a file calls EEG is ``eog``. Values
     are MNE's (V, T, T/m) as float32, trigger channels float64; BrainVision, FIF, CTF and CNT files of integers stay
     integers with a scale. Projectors and compensation are not applied; ``extra`` lists them. Samples that MNE fills
     with zeros because none were recorded (``BAD_ACQ_SKIP``) are NaN.
@@ -35,7 +35,7 @@ class MneRaw(FormatLoader):
 
     Time 0 is the first sample. Annotations are ``events/annotations`` (moments, and marks of one sample) and
     ``intervals/annotations`` (stretches, bad ones too); EEGLAB events keep all their columns. Steps up on trigger
-    channels are ``events/stim``. Epochs become ``intervals/trials`` and lie at the times they were cut from, or one
+    channels are ``events/triggers``. Epochs become ``intervals/trials`` and lie at the times they were cut from, or one
     after the other where they overlap (EEGLAB: always).
 
     A ``.set`` with its samples inside and its unpacked size above 512 MiB is refused, for it can only be read whole.
@@ -46,7 +46,8 @@ class MneRaw(FormatLoader):
     raw
         A file (of BrainVision the header), a CTF or MFF folder, or a folder that is searched for them.
     eeg_is
-        What the channels are that a file calls EEG: many formats know no other word for depth electrodes.
+        What the channels are that a file calls EEG, for many formats know no other word. With ``auto`` contacts that are
+        numbered like those of several depth electrodes are ``seeg``, all others ``eeg``.
     cnt_format
         How a Neuroscan CNT file stores its samples, where its header does not tell (``auto``).
     common
@@ -60,7 +61,7 @@ class MneRaw(FormatLoader):
         self,
         raw: str | Path,
         *,
-        eeg_is: Literal["eeg", "seeg", "ecog", "dbs"] = "eeg",
+        eeg_is: Literal["auto", "eeg", "seeg", "ecog", "dbs"] = "auto",
         cnt_format: Literal["auto", "int16", "int32"] = "auto",
         **common: str | None,
     ) -> None:

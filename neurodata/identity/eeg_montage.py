@@ -49,19 +49,6 @@ _REFERENTIAL = re.compile(
 )
 _NOTHING = {"", "?", "NA", "NAN", "N/A", "NONE", "UNKNOWN"}
 
-_KINDS = {
-    "eog": r"EOG|^(LOC|ROC)\b|^E[12]-[AM][12]$",
-    "ecg": r"ECG|EKG",
-    "emg": r"EMG|^CHIN|^(L|R)?LEG\b|^TIB",
-    "resp": r"^RESP|BREATH|AIR ?FLOW|^THOR|^ABDO?|^NASAL|^EFFORT",
-    "gsr": r"^(GSR|EDA|SCL|SCR)\b",
-    "temperature": r"^TEMP(\b|ERATURE|[_ ])",
-    "stim": r"^(STI|STIM|TRIG|TRIGGER|STATUS|MARKERS?|MRK|EVENTS?)([\s_.-]*\d+)?$",
-    "misc": r"^(SP|SA)O2|^OSAT|PLETH|^PPG|^PULSE|^HR$|HEART.?RATE|^BPM|^ACC[\s_.-]?[XYZ]$|^GYR|^PHOTO|^AUDIO"
-    r"|^MIC\d*$|^DC\d+$|^AUX",
-}
-"""What a channel called like this records, whatever type a file gives by default."""
-
 
 @dataclass(frozen=True)
 class CleanLabel:
@@ -146,7 +133,7 @@ def clean_labels(raw: Sequence[str], types: Sequence[str] | None = None) -> Clea
     raw
         The labels as the file has them, one per channel.
     types
-        What each channel records (see `channel_type`), all ``eeg`` where left out.
+        What each channel records (see `neurodata.identity.channel_types.channel_type`), all ``eeg`` where left out.
 
     Returns
     -------
@@ -184,27 +171,9 @@ def clean_labels(raw: Sequence[str], types: Sequence[str] | None = None) -> Clea
     )
 
 
-def channel_type(label: str, stated_type: str = "") -> str:
-    """Return what a channel records: the file's own type, unless that is a default that the label contradicts.
-
-    Parameters
-    ----------
-    label
-        The channel's name: ``EOG1`` is no EEG, whatever the file says.
-    stated_type
-        Type by MNE-Python's names (``eeg``, ``seeg``, ``eog``, ``mag`` …), empty where the file states none.
-
-    Returns
-    -------
-    type
-        ``eeg`` where neither says anything else. Types other than ``eeg`` are never changed: an ``seeg`` contact
-        called ``T3`` stays one.
-    """
-    stated = stated_type.strip().lower()
-    if stated not in ("", "eeg", "n/a", "unknown"):
-        return stated
-    text = _PREFIX.sub("", _text(label)).upper()
-    return next((kind for kind, pattern in _KINDS.items() if re.search(pattern, text)), "eeg")
+def without_prefix(label: str) -> str:
+    """Return a label without the ``EEG`` or ``POL`` that a recorder wrote before it."""
+    return _PREFIX.sub("", label)
 
 
 def positions(labels: Iterable[str]) -> NDArray[np.float64]:

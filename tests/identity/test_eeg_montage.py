@@ -7,9 +7,9 @@ import pytest
 
 from neurodata.errors import NeurodataError
 from neurodata.identity import eeg_montage
+from neurodata.identity.channel_types import channel_type, depth_contacts, kind_of
 from neurodata.identity.eeg_montage import (
     NAMES,
-    channel_type,
     clean_label,
     clean_labels,
     homologue,
@@ -118,6 +118,22 @@ def test_homologues_are_mirror_images():
 )
 def test_types(label, stated, kind):
     assert channel_type(label, stated) == kind
+
+
+@pytest.mark.parametrize(
+    ("label", "kind"),
+    [("MKR1+", "stim"), ("BPM", "pulse"), ("MIC1", "audio"), ("PhotoDiode", "light"), ("ACC X", "accel"), ("ACC3", "")],
+)
+def test_organs_and_devices(label, kind):
+    assert kind_of(label) == kind
+
+
+def test_contacts_of_depth_electrodes_are_told_from_caps():
+    shafts = [f"{stem}{i}" for stem in ("A", "B'", "LH") for i in range(1, 9)]
+    assert depth_contacts([*shafts, "ECG1", "DC1"]) == set(shafts)
+    assert depth_contacts([name for name in NAMES[:90] if not name.endswith("h")]) == set()
+    assert depth_contacts([f"{side}{i}" for side in "AB" for i in range(1, 33)]) == set()
+    assert depth_contacts([f"{stem}{i}" for stem in ("EXG", "CH") for i in range(1, 9)]) == set()
 
 
 def test_every_electrode_is_eeg():

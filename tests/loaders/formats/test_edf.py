@@ -427,14 +427,14 @@ def test_channels_are_typed_by_label(fake, tmp_path, labels, units, expected):
     ("raw", "parts"),
     [
         ("Fc5.", ("Fc5", "", "")),
-        ("EEG FP1-REF", ("FP1", "REF", "EEG")),
-        ("EEG Fpz-Cz", ("Fpz-Cz", "", "EEG")),
+        ("EEG FP1-REF", ("FP1", "REF", "eeg")),
+        ("EEG Fpz-Cz", ("Fpz-Cz", "", "eeg")),
         ("F4-A1", ("F4-A1", "", "")),
-        ("EEG A'12-Ref", ("A'12", "Ref", "EEG")),
-        ("POL DC01", ("DC01", "", "POL")),
-        ("ECG II", ("ECG II", "", "ECG")),
+        ("EEG A'12-Ref", ("A'12", "Ref", "eeg")),
+        ("POL DC01", ("DC01", "", "pol")),
+        ("ECG II", ("ECG II", "", "ecg")),
         ("Iz..", ("Iz", "", "")),
-        ("EEG afz-le", ("afz", "le", "EEG")),
+        ("EEG afz-le", ("afz", "le", "eeg")),
         ("", ("", "", "")),
     ],
 )
@@ -454,5 +454,17 @@ def test_only_scalp_electrodes_get_canonical_names(fake, tmp_path):
 
 
 def test_units_are_spelt_alike():
-    units = ["\u00b5V", "\u03bcV", "UV", "mv", "MV", "", "BPM", "%", "mmHg"]
-    assert [clean_units(unit) for unit in units] == ["uV", "uV", "uV", "mV", "MV", "a.u.", "bpm", "%", "mmHg"]
+    units = ["\u00b5V", "\u03bcV", "UV", "mv", "MV", "", "BPM", "%", "mmHg", "V", "nV", "\u00b0C", "degC", "kOhm"]
+    spelt = ["uV", "uV", "uV", "mV", "MV", "a.u.", "bpm", "%", "mmHg", "V", "nV", "degC", "degC", "kOhm"]
+    assert [clean_units(unit) for unit in units] == spelt
+    # In full, cut to eight characters, and a micro sign of code page 437 or Shift JIS read as Latin-1.
+    for unit in ("uVolt", "\u00b5Volts", "microvol", "microV", "micro V", "mcV", "\u00e6V", " \u00caV"):
+        assert clean_units(unit) == "uV", unit
+
+
+def test_electrodes_are_eeg_in_any_unit_that_a_potential_may_have(fake, tmp_path):
+    units = {"Fp1": "uVolt", "Fz": "odd", "Cz": "kOhm", "HR": "BPM", "Temp2": "degC", "Resp": "V"}
+    channels = [fake.Channel(label, fake.integers(i, 1, 4), unit) for i, (label, unit) in enumerate(units.items())]
+    recording = read_edf(fake.write_file(tmp_path / "a.edf", fake.File(reserved="", channels=channels)))
+    found = {i: str(s["type"].values[0]) for s in recording.signals.values() for i in s.channel_id.values.tolist()}
+    assert found == {"Fp1": "eeg", "Fz": "eeg", "Cz": "misc", "HR": "pulse", "Temp2": "temperature", "Resp": "resp"}

@@ -129,7 +129,7 @@ def test_kinds_of_channels_become_signals(fake, tmp_path):
     described = {name: (signal.attrs["units"], signal.attrs["role"]) for name, signal in recording.signals.items()}
     assert described == {
         "meg_mag": ("T", "neural"), "meg_grad": ("T/m", "neural"), "eeg": ("V", "neural"),
-        "eog": ("V", "behavior"), "stim": ("a.u.", "stimulus"),
+        "eog": ("V", "behavior"), "trigger": ("a.u.", "stimulus"),
     }  # fmt: skip
     eeg, meg = recording.signals["eeg"], recording.signals["meg_mag"]
     assert eeg.label.values.tolist() == ["FC5", "T7", "Cz"]
@@ -140,7 +140,7 @@ def test_kinds_of_channels_become_signals(fake, tmp_path):
     assert "lowpass_hz" not in eeg.attrs
     assert meg.attrs["space"] == "meg_device"
     np.testing.assert_allclose(np.stack([meg.x, meg.y, meg.normal_z], 1), [[0, 0.02, 1], [0.01, 0.02, 1]], rtol=1e-6)
-    assert recording.signals["stim"].dtype == np.float64
+    assert recording.signals["trigger"].dtype == np.float64
     metadata = recording.metadata
     assert metadata["modality"] == "meg"
     assert metadata["session_start"] == "2020-03-04T05:06:09.500000+00:00"
@@ -152,8 +152,8 @@ def test_triggers_are_those_of_mne(fake, tmp_path, monkeypatch):
     raw = fake.write_fif(tmp_path / "a_raw.fif")
     expected = mne.find_events(raw, shortest_event=1, verbose="error")
     for block in (1_000_000, 7):
-        monkeypatch.setattr("neurodata.loaders.formats._mne_recording._BLOCK", block)
-        stim = load(tmp_path).events["stim"]
+        monkeypatch.setattr("neurodata.loaders.formats._mne_triggers._BLOCK", block)
+        stim = load(tmp_path).events["triggers"]
         np.testing.assert_allclose(stim.time, (expected[:, 0] - raw.first_samp) / raw.info["sfreq"])
         np.testing.assert_array_equal(stim.code, expected[:, 2])
         np.testing.assert_array_equal(stim.previous, expected[:, 1])
@@ -258,6 +258,73 @@ def test_brainvision_names_lead_nowhere_else(fake, tmp_path, data):
     (tmp_path / "in" / "new.eeg").unlink()
     with pytest.raises(NeurodataError, match=r"the samples are expected in '.*' beside the header"):
         MneRaw(tmp_path / "in").sessions()
+
+
+AMPLIFIER = """
+[Comment]
+
+A m p l i f i e r  S e t u p
+============================
+Channels
+--------
+#     Name      Phys. Chn.    Resolution / Unit   Low Cutoff [s]   High Cutoff [Hz]   Notch [Hz]
+1     Old         1                0.5 µV             DC              140              Off
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "ids"),
+    [
+        pytest.param(lambda header: header + AMPLIFIER, ["FP1", "HEOG", "Temp"], id="channels renamed since"),
+        pytest.param(lambda header: header.replace("HEOG", "FP1"), ["FP1", "FP1_2", "Temp"], id="one name twice"),
+        pytest.param(lambda header: header.replace("HEOG", ""), ["FP1", "channel_2", "Temp"], id="no name"),
+    ],
+)
+def test_brainvision_headers_that_mne_refuses(fake, tmp_path, change, ids):
+    numbers = fake.write_brainvision(tmp_path / "a.vhdr")
+    (tmp_path / "a.vhdr").write_text(change((tmp_path / "a.vhdr").read_text("utf-8")), "utf-8")
+    recording = load(tmp_path)
+    found = {
+        i: s.sel(channel=s.channel_id == i).values[:, 0]
+        for s in recording.signals_stored.values()
+        for i in s.channel_id.values.tolist()
+    }
+    assert sorted(found) == sorted(ids)
+    for place, name in enumerate(ids):
+        np.testing.assert_array_equal(found[name], numbers[:, place])
+    assert recording.events["annotations"].time.values.tolist() == [1.0]
+
+
+def test_brainvision_in_capitals_with_markers_in_latin1(fake, tmp_path):
+    fake.write_brainvision(tmp_path / "a.vhdr")
+    expected = {name: signal.values for name, signal in load(tmp_path).signals.items()}
+    markers = (tmp_path / "a.vmrk").read_text("utf-8").replace("UTF-8", "ANSI").replace("pause", "Müdigkeit")
+    (tmp_path / "a.vmrk").write_bytes(markers.encode("latin-1"))
+    for suffix in ("vhdr", "eeg", "vmrk"):
+        (tmp_path / f"a.{suffix}").rename(tmp_path / f"A.{suffix.upper()}")
+    recording = load(tmp_path)
+    assert [file["name"] for file in recording.metadata["source_files"]] == ["A.VHDR", "A.EEG", "A.VMRK"]
+    assert recording.intervals["annotations"].label.values.tolist() == ["Comment/Müdigkeit"]
+    for name, values in expected.items():
+        np.testing.assert_array_equal(recording.signals[name].values, values)
+
+
+@pytest.mark.parametrize("write", ["write_gdf", "write_persyst", "write_eeglab", "write_cnt"])
+def test_suffixes_in_capitals(fake, tmp_path, write):
+    suffix = {"write_gdf": "gdf", "write_persyst": "lay", "write_eeglab": "set", "write_cnt": "cnt"}[write]
+    getattr(fake, write)(tmp_path / f"a.{suffix}")
+    expected = {name: signal.values for name, signal in load(tmp_path).signals.items()}
+    for path in sorted(tmp_path.iterdir()):
+        path.rename(tmp_path / f"A{path.suffix.upper()}")
+    recording = load(tmp_path)
+    for name, values in expected.items():
+        np.testing.assert_array_equal(recording.signals[name].values, values)
+
+
+def test_a_path_from_here_is_read_as_one_from_the_root(fake, tmp_path, monkeypatch):
+    fake.write_brainvision(tmp_path / "a.vhdr")
+    monkeypatch.chdir(tmp_path.parent)
+    assert load(f"{tmp_path.name}/a.vhdr").signals["eeg"].shape == load(tmp_path).signals["eeg"].shape
 
 
 @pytest.mark.parametrize("inside", [True, False])
@@ -398,6 +465,18 @@ def test_depth_electrodes_are_no_scalp_electrodes(tmp_path):
     assert load(tmp_path, eeg_is="seeg").signals["seeg"].label.values.tolist() == names
 
 
+def test_contacts_that_a_file_calls_eeg_are_told_by_their_numbers(tmp_path):
+    names = [f"{stem}{i}" for stem in ("A", "B'", "LH") for i in range(1, 7)]
+    info = mne.create_info([*names, "Fz", "ECG1"], 100.0, "eeg")
+    mne.io.RawArray(np.ones((20, 300)) * 1e-5, info, verbose="error").save(tmp_path / "a_raw.fif", verbose="error")
+    recording = load(tmp_path)
+    assert recording.metadata["modality"] == "seeg"
+    assert {name: signal.channel_id.values.tolist() for name, signal in recording.signals.items()} == {
+        "ecg": ["ECG1"], "eeg": ["Fz"], "seeg": names,
+    }  # fmt: skip
+    assert "seeg" not in load(tmp_path, eeg_is="eeg").signals
+
+
 def test_persyst_of_nobody_in_particular(fake, tmp_path):
     numbers = fake.write_persyst(tmp_path / "a.lay", patient="BirthDate=\nSex=Female\n")
     recording = load(tmp_path)
@@ -439,8 +518,12 @@ def test_kit_and_kit_as_fif(tmp_path):
     raw = quiet(mne.io.read_raw_kit, tmp_path / "con" / "a.con")
     recording = load(tmp_path / "con")
     check_values(recording, raw)
-    assert {name: signal.shape[1] for name, signal in recording.signals.items()} == {"meg_mag": 2, "misc": 1, "stim": 1}
-    assert recording.events["stim"].time.values.tolist() == [0.5]
+    assert {name: signal.shape[1] for name, signal in recording.signals.items()} == {
+        "meg_mag": 2,
+        "misc": 1,
+        "trigger": 1,
+    }
+    assert recording.events["triggers"].time.values.tolist() == [0.5]
     (tmp_path / "fif").mkdir()
     raw.save(tmp_path / "fif" / "kit_raw.fif", verbose="error")
     converted = load(tmp_path / "fif")
