@@ -148,19 +148,20 @@ def score_haxby(store: nd.Store) -> pd.DataFrame:
 
 
 def score_licks(store: nd.Store, window: tuple[float, float]) -> pd.DataFrame:
-    """Which side the mouse was told to lick, from four thalamic units; five blocks of trials held out in turn."""
+    """Which side the mouse licked, from four thalamic units; five blocks of trials held out in turn.
+
+    Trials without light, without an early lick, in which the mouse licked after the cue.
+    """
     [recording] = store.select(dataset="guo_thalamus_2017")
     table = recording.intervals["trials"]
-    used = (
-        np.isin(table["type"].values, ["lick left", "lick right"])
-        & (table["is_good"].values == "good")
-        & (table["response"].values != "early lick")
-        & (table["stim_present"].values.astype(str) == "False")
-    )
+    answered = np.isin(table["response"].values, ["correct", "incorrect"])
+    used = answered & (table["is_good"].values == 1) & (table["stim_present"].values == 0)
     found = recording.align("trials/cue_start_time", window=window, rate_hz=5, where=used)
+    told_left, correct = found["type"].values == "lick left", found["response"].values == "correct"
+    licked = np.where(told_left == correct, "left", "right")
     block = np.array_split(np.arange(len(found)), 5)
     groups = np.concatenate([np.full(len(rows), f"block{number}") for number, rows in enumerate(block)])
-    trials = stack_trials("side", [(recording, found)], [np.asarray(found["type"].values, np.str_)], [groups])
+    trials = stack_trials("side", [(recording, found)], [licked], [groups])
     course = _search(
         make_pipeline(_flat(), StandardScaler(), LogisticRegression(max_iter=2000, class_weight="balanced")), _C
     )
@@ -241,8 +242,8 @@ RUNS: dict[str, tuple[str, Run]] = {
     "eeg_left_right": ("EEG: left against right fist, executed, runs 3, 7, 11", lambda store, _: score_eeg(store, (3, 7, 11), ("left_fist", "right_fist"))),
     "eeg_left_right_imagined": ("EEG: left against right fist, imagined, runs 4, 8, 12", lambda store, _: score_eeg(store, (4, 8, 12), ("left_fist", "right_fist"))),
     "haxby_objects": ("fMRI: eight kinds of objects, one slice, leave one run out", lambda store, _: score_haxby(store)),
-    "guo_delay": ("Thalamus: side to lick, the 1.2 s of delay before the cue", lambda store, _: score_licks(store, (-1.2, 0.0))),
-    "guo_response": ("Thalamus: side to lick, the 1 s after the cue", lambda store, _: score_licks(store, (0.0, 1.0))),
+    "guo_delay": ("Thalamus: side licked, from the 1.2 s of delay before the cue", lambda store, _: score_licks(store, (-1.2, 0.0))),
+    "guo_response": ("Thalamus: side licked, from the 1 s after the cue", lambda store, _: score_licks(store, (0.0, 1.0))),
 }  # fmt: skip
 
 

@@ -240,7 +240,7 @@ class RecordingDataModule(lightning.LightningDataModule):
             pieces.append(np.asarray(prepared.target, np.float64)[prepared.samples(stretch)])
         values = np.concatenate(pieces)
         lacking = [
-            name for name, known in zip(self.spec.classes, np.isfinite(values).any(axis=0).tolist()) if not known
+            name for name, known in zip(self.spec.classes, np.asarray(np.isfinite(values).any(axis=0))) if not known
         ]
         if lacking:
             raise NeurodataError(f"target {self.target!r}: {', '.join(lacking)} has no value in the training part")
