@@ -6,6 +6,7 @@ import json
 import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -136,13 +137,18 @@ def _write_array(store: LocalStore, plan: ArrayPlan, digests: dict[str, str]) ->
     array = _create_array(store, plan, chunks)
     digest = ContentDigest(_dtype_name(plan), plan.values.shape)
     rows = chunks.stored[0]
-    for number, first in enumerate(range(0, plan.values.shape[0], rows)):
-        block = _finished_block(array, folder, number, first, rows, chunks) if resumed else None
-        if block is None:
-            block = _read_rows(plan, first, rows)
-            array[first : first + rows] = block
-        digest.update(block)
-        yield block.nbytes
+    # Hashing one block takes an eighth as long as writing it, and both leave the other core alone: they go side by side.
+    with ThreadPoolExecutor(1) as hasher:
+        for number, first in enumerate(range(0, plan.values.shape[0], rows)):
+            block = _finished_block(array, folder, number, first, rows, chunks) if resumed else None
+            finished = block is not None
+            if block is None:
+                block = _read_rows(plan, first, rows)
+            hashed = hasher.submit(digest.update, block)
+            if not finished:
+                array[first : first + rows] = block
+            hashed.result()
+            yield block.nbytes
     digests[plan.path] = digest.hexdigest()
 
 
