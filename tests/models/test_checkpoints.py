@@ -198,7 +198,7 @@ def hyper(part, **changes):
         pytest.param(hyper("network", dropout=7.0), r"does not describe a model: dropout", id="impossible dropout"),
         pytest.param(hyper("network", width=10**30), r"does not describe a model", id="width beyond any integer"),
         pytest.param(hyper("task", class_counts={"a": 1}), r"wrong type of class_counts", id="object for a list"),
-        pytest.param(hyper("task", class_counts=[1, 2]), r"2 entries for 3 classes", id="too few counts"),
+        pytest.param(hyper("task", class_counts=[1, 2]), r"2 entries for 3 outputs", id="too few counts"),
         pytest.param(hyper("task", network=3), r"task 'decode' has no network", id="the network as hyperparameter"),
         pytest.param(lambda c: c["task"].update(name="Decode"), r"no task 'Decode'", id="unknown task"),
         pytest.param(lambda c: c["spec"].update(rate_hz="3"), r"wrong: rate_hz", id="a wrong spec"),

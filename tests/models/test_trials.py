@@ -19,7 +19,7 @@ from neurodata.models.trials import Trials, decode_trials
 from neurodata.report.blocks import make_block_scores
 
 
-def trials(effect: float = 1.0, n: int = 60, seed: int = 0) -> Trials:
+def trials(effect: float = 1.0, n: int = 64, seed: int = 0) -> Trials:
     """Two classes whose sources 0 and 1 differ in power, seen through a random mixture in 6 channels; 4 groups."""
     rng = np.random.default_rng(seed)
     label = np.array(["left", "right"] * (n // 2))
@@ -83,7 +83,7 @@ def test_csp_is_an_estimator():
     ("change", "text"),
     [
         pytest.param(
-            lambda d: (d.values[:, :, 0], d.label), r"shape \(trial, time, channel\), got \(60, 80\)", id="2-D"
+            lambda d: (d.values[:, :, 0], d.label), r"shape \(trial, time, channel\), got \(64, 80\)", id="2-D"
         ),
         pytest.param(lambda d: (d.values[:2:2], d.label[:2:2]), r"got trials of \['left'\] only", id="one class"),
         pytest.param(lambda d: (np.where(d.values > 5, np.nan, d.values), d.label), "trials hold NaN", id="NaN"),
