@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -51,27 +52,94 @@ def stem(path: Path) -> str:
     return path.name.partition(".")[0]
 
 
-def inherited(path: Path, suffix: str, ending: str) -> Path | None:
-    """Return the most specific table (or JSON file) of a kind that holds for a recording, None where there is none.
+def list_unread(root: Path) -> list[Path]:
+    """List what by its name is a recording, but in a format that is not read."""
+    found = []
+    for suffix, (folder, extensions) in READ.items():
+        for path in sorted([*root.glob(f"sub-*/{folder}/*"), *root.glob(f"sub-*/ses-*/{folder}/*")]):
+            ending = path.name.partition(".")[2].lower()
+            if parse_name(path).suffix == suffix and ending not in _BESIDE and f".{ending}" not in extensions:
+                found.append(path)
+    return found
 
-    Its entities are among the recording's; ``space`` names the table's frame and not the recording.
+
+_BESIDE = (
+    "json",
+    "tsv",
+    "tsv.gz",
+    "vmrk",
+    "eeg",
+    "dat",
+    "fdt",
+    "img",
+    "txt",
+    "md",
+    "pdf",
+    "html",
+    "log",
+    "bvec",
+    "bval",
+)
+"""Extensions of files that belong to a recording or describe it."""
+
+
+def run_name(path: Path) -> str:
+    """Return a recording's name: that of its file without extension and without the number of a part."""
+    return re.sub(r"_split-\d+", "", stem(path))
+
+
+def inherited(path: Path, suffix: str, ending: str) -> Path | None:
+    """Return the most specific table (or JSON file) of a kind that holds for a recording, None where there is none."""
+    return next(iter(_all_inherited(path, suffix, ending)), None)
+
+
+def _all_inherited(path: Path, suffix: str, ending: str) -> list[Path]:
+    """Files of a kind in the folder nearest to a recording, those with most entities first, then the last by name.
+
+    Their entities are among the recording's; ``space`` names the table's frame and not the recording.
 
     References
     ----------
     BIDS specification 1.10, "The Inheritance Principle".
     """
-    ours = parse_name(path).entities
+    ours = _entities(path)
     for folder in reversed(bids_folders(path)):
         fitting = []
         for other in folder.glob(f"*{suffix}{ending}"):
-            name = parse_name(other)
+            shared = {key: value for key, value in _entities(other).items() if key != "space"}.items() <= ours.items()
             bare = other.name == f"{suffix}{ending}"
-            shared = {key: value for key, value in name.entities.items() if key != "space"}.items() <= ours.items()
-            if other.is_file() and (bare or (name.suffix == suffix and shared)):
+            if other.is_file() and (bare or (parse_name(other).suffix == suffix and shared)):
                 fitting.append(other)
         if fitting:
-            return max(fitting, key=lambda other: (len(parse_name(other).entities), other.name))
-    return None
+            return sorted(fitting, key=lambda other: (len(_entities(other)), other.name), reverse=True)
+    return []
+
+
+def electrodes_of(path: Path) -> tuple[Path | None, Path | None]:
+    """Return the table of a recording's electrodes and the description of the axes that they are in.
+
+    Of tables in several spaces the last by name that is described is taken.
+    """
+    tables = _all_inherited(path, "electrodes", ".tsv")
+    axes = _all_inherited(path, "coordsystem", ".json")
+    for table in tables:
+        for described in axes:
+            if _space(table) == _space(described):
+                return table, described
+    loose = [described for described in axes if not tables or not _space(tables[0]) or not _space(described)]
+    return (tables[0] if tables else None), (loose[0] if loose else None)
+
+
+def _space(path: Path) -> str:
+    return parse_name(path).entities.get("space", "")
+
+
+def _entities(path: Path) -> dict[str, str]:
+    """Entities of a name, numbers without leading zeros: ``run-1`` is ``run-01``."""
+    return {
+        key: value.lstrip("0") if key in ("run", "split", "echo") else value
+        for key, value in parse_name(path).entities.items()
+    }
 
 
 def description(root: Path) -> dict[str, Any]:

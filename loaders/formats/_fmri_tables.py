@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import math
 import re
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -180,20 +182,32 @@ def safe_columns(header: tuple[str, ...]) -> list[str]:
     return given
 
 
+def with_onsets(table: Table) -> Table:
+    """Return a table of events without those whose onset is missing: nobody knows when they were."""
+    if "onset" not in table.header:
+        return table
+    place = table.header.index("onset")
+    return dataclasses.replace(table, rows=[row for row in table.rows if row[place].strip().lower() not in MISSING])
+
+
 def read_events(path: Path) -> xr.Dataset:
     """Return a BIDS table of events as intervals, every column kept.
 
     ``start`` and ``stop`` come from ``onset`` and ``duration`` (n/a: an instant). ``trial_type`` is repeated as
-    ``label``, with ``code`` counting the labels of this file in alphabetical order.
+    ``label``, with ``code`` counting the labels of this file in alphabetical order. Events without an onset are left
+    out, those of negative duration are instants; either is warned of.
 
     Raises
     ------
     RawFileError
-        If there is no column ``onset``, or an onset or duration is no number that can be.
+        If there is no column ``onset``, or an onset or duration is no number.
     """
-    table = read_table(path)
-    if "onset" not in table.header:
-        raise RawFileError(f"{path}: expected a table of events with a column 'onset', got {', '.join(table.header)}")
+    whole = read_table(path)
+    if "onset" not in whole.header:
+        raise RawFileError(f"{path}: expected a table of events with a column 'onset', got {', '.join(whole.header)}")
+    table = with_onsets(whole)
+    if len(table.rows) < len(whole.rows):
+        warnings.warn(f"{path.name}: {len(whole.rows) - len(table.rows)} events have no onset; left out", stacklevel=2)
     onset = to_numbers(path, [[cell] for cell in table.column("onset")]).astype(np.float64).reshape(-1)
     stated = "duration" in table.header
     duration = (
@@ -201,12 +215,14 @@ def read_events(path: Path) -> xr.Dataset:
         if stated
         else np.full(len(onset), np.nan)
     )
-    wrong = np.flatnonzero(~np.isfinite(onset) | np.isinf(duration) | (duration < 0))
+    wrong = np.flatnonzero(~np.isfinite(onset) | np.isinf(duration))
     if len(wrong):
         raise RawFileError(
             f"{path}: event {wrong[0] + 1} has onset {onset[wrong[0]]} and duration {duration[wrong[0]]}; expected "
-            "seconds, the duration not negative"
+            "seconds"
         )
+    if (duration < 0).any():
+        warnings.warn(f"{path.name}: {(duration < 0).sum()} events of negative duration are instants", stacklevel=2)
     columns: dict[str, Any] = {}
     for name, safe in zip(table.header, safe_columns(table.header)):
         kept = onset if name == "onset" else duration if name == "duration" else typed_column(table.column(name))
@@ -215,7 +231,7 @@ def read_events(path: Path) -> xr.Dataset:
         _, codes = np.unique(columns["trial_type"], return_inverse=True)
         columns.setdefault(names.LABEL, columns["trial_type"])
         columns.setdefault(names.CODE, codes.astype(np.int64))
-    stop = onset + np.nan_to_num(duration)
+    stop = onset + np.maximum(np.nan_to_num(duration), 0.0)
     attributes = {"source": path.name, "code_source": "alphabetical order of the labels in this file"}
     return make_intervals(onset, stop, attributes=attributes, **columns)
 

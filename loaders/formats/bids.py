@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -16,10 +17,11 @@ from neurodata.recording.recording import Recording
 
 from ..base import Claim
 from ..format_loader import FormatLoader
-from ._bids_files import description, inherited, is_bids, list_recordings, stem
-from ._bids_tables import label_signal, labels_of, read_channels, read_label_codes, read_positions, row_of, subject_of
+from ._bids_channels import Places, label_signal, read_channels, read_places
+from ._bids_files import description, electrodes_of, inherited, is_bids, list_recordings, list_unread, run_name, stem
+from ._bids_tables import labels_of, read_label_codes, row_of, subject_of
 from ._fmri_sidecar import find_sidecars, parse_name, read_sidecars
-from ._fmri_tables import read_events, read_table
+from ._fmri_tables import read_events, read_table, with_onsets
 from .edf import Edf
 from .mne_raw import MneRaw
 from .nifti import Nifti
@@ -39,14 +41,16 @@ class Bids(FormatLoader):
     - ``participants.tsv``: age, sex, species (human where none is named); all further columns in
       ``metadata["extra"]["participant"]``. ``scans.tsv``: start of the session, unless the date was shifted (before 1925).
     - ``channels.tsv``: one signal per channel type (``eeg``, ``eog``, ``ecg``, ``seeg``, ``ecog``, ``misc`` …), every
-      column kept, ``bad`` from ``status``. Units stay those of the file; the table's are in ``units_stated``.
-    - ``electrodes.tsv`` and ``coordsystem.json``: ``x``, ``y``, ``z`` in metres, attribute ``space``.
+      column kept, ``bad`` from ``status``. ``type`` is the stated one in MNE's words (``mag``, ``stim``), ``type_stated``
+      the table's. Units stay those of the file; the table's are in ``units_stated``.
+    - ``electrodes.tsv`` and ``coordsystem.json``: ``x``, ``y``, ``z`` in metres, attribute ``space``, and every other
+      column. Names may differ from the file's in case, blanks, dots and a leading ``EEG``.
     - ``events.tsv``: ``intervals/trials`` with every column; ``label`` is ``trial_type`` (else ``value``), ``code``
       counts the labels of all runs of the task in alphabetical order, so that it means the same everywhere.
     - JSON sidecars, by the inheritance principle: task, device, power line frequency, reference; all of it in
       ``metadata["extra"]["sidecar"]``.
 
-    Recordings are named as their files (``sub-01_task-rest_run-1_eeg``) and the data set by its folder. Not read:
+    Recordings are named as their files (``sub-01_task-rest_run-1_eeg``, parts of one without ``split``) and the data set by its folder. Not read:
     anatomical images, physiology files (``_physio``, ``_stim``), behaviour only, source data; derivatives are data sets
     of their own and are read where their own folder is given.
 
@@ -87,7 +91,11 @@ class Bids(FormatLoader):
             raise RawFileError(
                 f"{path}: a BIDS data set without EEG, iEEG, MEG or BOLD runs; what is in it is not read"
             )
-        return [Claim(path, _files_of(path, data), stem(data)) for data in found]
+        unread = list_unread(path)
+        if unread:
+            named = ", ".join(entry.name for entry in unread[:3])
+            warnings.warn(f"{path.name}: {len(unread)} runs are of formats that are not read ({named})", stacklevel=2)
+        return [Claim(path, _files_of(path, data), run_name(data)) for data in found]
 
     def sessions(self) -> list[str]:
         """Return one id per run, sorted by subject and name."""
@@ -107,30 +115,40 @@ class Bids(FormatLoader):
         data = _data_of(claim)
         recording = self._read_data(data)
         sidecar = read_sidecars(find_sidecars(data, parse_name(data).suffix))
-        signals = self._signals(data, recording, sidecar)
+        places = read_places(*electrodes_of(data), parse_name(data).suffix == "eeg")
+        signals = self._signals(data, recording, sidecar, places)
         intervals = dict(recording.intervals) | self._trials(data)
         metadata = self._metadata(session, claim, data, signals, sidecar, dict(recording.metadata))
+        if places.remark:
+            warnings.warn(f"{data.name}: {places.remark}", stacklevel=2)
+            metadata["extra"] = metadata.get("extra", {}) | {"electrodes": places.remark}
         return Recording(metadata, signals, recording.events, intervals, recording.units)
 
     def _read_data(self, data: Path) -> Recording:
-        loader_class = _BY_ENDING.get("." + data.name.partition(".")[2].lower(), MneRaw)
+        if data.is_symlink() and not data.exists():
+            raise RawFileError(
+                f"{data}: a link whose content is not here, as git-annex and DataLad leave it; fetch it with "
+                f"'datalad get {data.name}'"
+            )
+        loader_class = _loader_of(data)
         options: dict[str, Any] = {}
         if parse_name(data).suffix == "ieeg":  # a contact called T3 is no scalp electrode
             options = {MneRaw: {"eeg_is": "seeg"}, Edf: {"modality": "seeg"}}.get(loader_class, {})
+        elif loader_class is MneRaw:
+            options = {"eeg_is": "eeg"}
         loader = loader_class(data, dataset=self.dataset, name=stem(data), **options)
         return loader.load(loader.sessions()[0])
 
-    def _signals(self, data: Path, recording: Recording, sidecar: dict[str, Any]) -> dict[str, xr.DataArray]:
+    def _signals(
+        self, data: Path, recording: Recording, sidecar: dict[str, Any], places: Places
+    ) -> dict[str, xr.DataArray]:
         stored = dict(recording.signals_stored)
         if parse_name(data).suffix == "bold":
             return stored
         channels = read_channels(inherited(data, "channels", ".tsv"))
-        positions, space = read_positions(
-            inherited(data, "electrodes", ".tsv"), inherited(data, "coordsystem", ".json")
-        )
         signals: dict[str, xr.DataArray] = {}
         for name, signal in stored.items():
-            for kind, part in label_signal(signal, channels, positions, space).items():
+            for kind, part in label_signal(signal, channels, places).items():
                 unique = kind if kind not in signals else f"{kind}_{name}"
                 more = {"line_frequency_hz": sidecar.get("PowerLineFrequency")}
                 more |= {"reference": sidecar.get("EEGReference") or sidecar.get("iEEGReference")}
@@ -156,7 +174,7 @@ class Bids(FormatLoader):
         if events is None:
             return {}
         trials = read_events(events)
-        labels = labels_of(read_table(events))
+        labels = labels_of(with_onsets(read_table(events)))
         if any(labels):
             codes = self._codes[_task_of(data)]
             code = [codes.get(label, -1) for label in labels]
@@ -179,13 +197,17 @@ class Bids(FormatLoader):
     ) -> dict[str, Any]:
         root, entities = claim.path, parse_name(data).entities
         about = description(root)
-        participant = row_of(root / "participants.tsv", "participant_id", f"sub-{entities['sub']}")
+        subject = entities["sub"]
+        participant = row_of(root / "participants.tsv", "participant_id", f"sub-{subject}", subject)
         personal = {
             key: value for key, value in inner["subject"].items() if key in ("sex", "age") and value not in ("U", None)
         }
-        stated = {key: value for key, value in subject_of(root / "participants.tsv", entities["sub"]).items() if value}
+        stated = {key: value for key, value in subject_of(participant, subject).items() if value}
         device = " ".join(str(sidecar[key]) for key in ("Manufacturer", "ManufacturersModelName") if sidecar.get(key))
-        more = {"sidecar": sidecar, "participant": participant, "file": inner.get("extra")}
+        own = {key: value for key, value in (inner.get("extra") or {}).items() if key != "sidecar"}
+        events = inherited(data, "events", ".tsv")
+        about_events = read_sidecars(find_sidecars(events, "events")) if events else {}
+        more = {"sidecar": sidecar, "events_sidecar": about_events, "participant": participant, "file": own}
         suffix = parse_name(data).suffix
         return self.describe(
             session,
@@ -202,25 +224,25 @@ class Bids(FormatLoader):
         )
 
 
+def _loader_of(data: Path) -> type[FormatLoader]:
+    return _BY_ENDING.get("." + data.name.partition(".")[2].lower(), MneRaw)
+
+
 def _files_of(root: Path, data: Path) -> tuple[Path, ...]:
-    """The data file first, then all that is read with it."""
-    if data.is_dir():
-        own = tuple(sorted(path for path in data.rglob("*") if path.is_file()))
-    else:
-        # Companions of a header (.vhdr: .eeg, .vmrk; .set: .fdt; .hdr: .img) and later parts share its stem.
-        base = re.sub(r"_split-\d+", "", stem(data))
-        own = tuple(
-            path
-            for path in sorted(data.parent.iterdir())
-            if path.is_file() and path.suffix not in (".json", ".tsv") and re.sub(r"_split-\d+", "", stem(path)) == base
-        )
-    first = own[0] if data.is_dir() and own else data
-    tables = [inherited(data, kind, ".tsv") for kind in ("channels", "electrodes", "events", "scans")]
-    tables += [inherited(data, "coordsystem", ".json"), root / "participants.tsv", root / "dataset_description.json"]
-    beside = [
-        path for path in (*find_sidecars(data, parse_name(data).suffix), *tables) if path is not None and path.is_file()
-    ]
-    return tuple(dict.fromkeys((data if not data.is_dir() else first, *own, *beside)))
+    """The data file first, then all that is read with it: what its own loader claims, and the tables."""
+    try:
+        own = [file for claim in _loader_of(data).claim(data)[:1] for file in claim.files]
+    except (RawFileError, OSError):  # told of when it is loaded
+        own = []
+    if not own:
+        own = [data] if not data.is_dir() else sorted(path for path in data.rglob("*") if path.is_file())
+    events = inherited(data, "events", ".tsv")
+    tables = [events, inherited(data, "channels", ".tsv"), inherited(data, "scans", ".tsv"), *electrodes_of(data)]
+    tables += [root / "participants.tsv", root / "dataset_description.json"]
+    tables += find_sidecars(events, "events") if events else []
+    beside = [*find_sidecars(data, parse_name(data).suffix), *tables]
+    first = own[0] if data.is_dir() else data
+    return tuple(dict.fromkeys((first, *own, *(path for path in beside if path is not None and path.is_file()))))
 
 
 def _data_of(claim: Claim) -> Path:
