@@ -18,6 +18,10 @@ TIME = re.compile(
     r"(elapsed|relative|recording|frame|sys|unix|imaging|confocal|cam(era)?)?_?"
     r"(times?|time_?stamps?|t|seconds?|secs?|millis(econds)?|msec|ms)(_?(in_)?(s|secs?|seconds?|m(illi)?s(ec)?(onds?)?|us|min(utes)?))?"
 )
+_TIME_UNIT = re.compile(
+    r".*[\[(]\s*(in\s+)?(s|secs?|seconds?|ms|msecs?|milliseconds?|min|minutes?)\.?\s*[\])]\s*", re.I
+)
+"""A header with a unit of time, in whatever language."""
 _FRAME = re.compile(r"(frames?|idx|index|samples?|unnamed:_0|n|row)(_?(no|nr|num(ber)?|id|idx|index|count))?")
 _NOT_TRACES = {
     "onset", "duration", "trial_type", "participant_id", "pre", "post", "source", "target", "weight", "from", "to",
@@ -135,6 +139,8 @@ def find_columns(layout: Layout, time_column: str = "auto") -> Columns:
         frames = [
             i for i in range(n_columns) if words_of[i] and _FRAME.fullmatch(words_of[i]) and _increases(rows, i, layout)
         ]
+        if not times and _TIME_UNIT.fullmatch(titles[0]) and _increases(rows, 0, layout):
+            times = [0]
         time, frame = next(iter(times), None), next(iter(frames), None)
         if time is None and frame is None and not words_of[0] and _increases(rows, 0, layout):
             counted = [value_of(row[0], layout) for row in rows]

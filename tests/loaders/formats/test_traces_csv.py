@@ -106,6 +106,16 @@ def test_times_are_known_by_their_header(name, scale, values, tmp_path):
     assert repr(name)[1:-1] in signal.attrs["sampling_rate_source"]
 
 
+@pytest.mark.parametrize(("name", "rate_hz"), [("Zeit [s]", 20), ("Temps (ms)", 20000), ("Cell [s] 1", None)])
+def test_a_first_header_with_a_unit_of_time_is_time_in_any_language(name, rate_hz, values, tmp_path):
+    frame = pd.DataFrame(values, columns=list("abcde"))
+    frame.insert(0, name, np.arange(60) / 20)
+    frame.to_csv(tmp_path / "a.csv", index=False, sep=";", decimal=",")
+    signal = load(tmp_path / "a.csv").signals["calcium"]
+    assert signal.sizes["channel"] == (5 if rate_hz else 6)
+    assert signal.attrs.get("sampling_rate_hz") == (pytest.approx(rate_hz) if rate_hz else None)
+
+
 def test_irregular_times_stay_as_they_are(values, tmp_path):
     times = np.cumsum(np.random.default_rng(1).uniform(0.03, 0.07, 60))
     frame = pd.DataFrame(values)
