@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from neurodata.identity.channel_types import depth_contacts, kind_of
-from neurodata.identity.eeg_montage import CleanLabel, clean_label
+from neurodata.identity.eeg_montage import clean_label, clean_labels
 
 from ._edf_header import EdfChannel, EdfHeader
 
@@ -16,7 +16,8 @@ NEURAL = ("eeg", "seeg", "ecog", "lfp")
 """Types recorded from the brain."""
 
 _UNITS = {"": "a.u.", "bpm": "bpm", "beats/min": "bpm", "1/min": "bpm", "percent": "%", "sec": "s", "\u00b0c": "degC",
-          "degc": "degC", "celsius": "degC", "deg c": "degC"}  # fmt: skip
+          "degc": "degC", "celsius": "degC", "deg c": "degC",
+          "c": "degC"}  # fmt: skip
 _VOLT = re.compile(r"(|m|milli|n|nano|u|[\u00b5\u03bc\u00e6\u00ca]|mc|mic|micro)[ -]?v(olts?|ol?)?", re.IGNORECASE)
 """Volts in full, or cut to the eight characters of the field; a micro sign comes in four encodings."""
 _VOLT_OF = {"": "V", "m": "mV", "n": "nV"}
@@ -80,17 +81,17 @@ def name_channels(header: EdfHeader, modality: str | None) -> list[Named]:
     main = modality or ("seeg" if shafts else "eeg")
     units = [clean_units(channel.units) if channel.scale is not None else "a.u." for channel in kept]
     home = _home(kept, kinds, units)
-    named = []
-    for channel, (name, reference, _), kind, unit in zip(kept, cleaned, kinds, units):
-        if kind == "":
-            kind = main if (channel.samples, unit) == home and any(c.isalnum() for c in name) else "misc"
-        elif kind in NEURAL and modality:
-            kind = main
-        # Only scalp electrodes have canonical names: a depth contact called T3 is no T7.
-        clean = clean_label(name) if kind == "eeg" else CleanLabel(name, 0.0)
-        label = clean.label if clean.confidence else name
-        named.append(Named(channel, label, clean.confidence, reference, kind, unit))
-    return named
+    for i, (channel, (name, _, _), unit) in enumerate(zip(kept, cleaned, units)):
+        if kinds[i] == "":
+            kinds[i] = main if (channel.samples, unit) == home and any(c.isalnum() for c in name) else "misc"
+        elif kinds[i] in NEURAL and modality:
+            kinds[i] = main
+    # Only scalp electrodes have canonical names: a depth contact called T3 is no T7.
+    clean = clean_labels([name for name, _, _ in cleaned], kinds)
+    return [
+        Named(channel, str(clean.label[i]), float(clean.label_confidence[i]), reference, kinds[i], units[i])
+        for i, (channel, (_, reference, _)) in enumerate(zip(kept, cleaned))
+    ]
 
 
 def _kind(channel: EdfChannel, name: str, stated: str, in_shaft: bool) -> str:

@@ -161,8 +161,10 @@ def open_eeglab(path: Path) -> Source:
     try:
         n_channels, n_epochs = int(eeg["nbchan"]), max(1, int(_number(eeg.get("trials"), 1)))
         n_points, rate = int(_number(eeg.get("pnts"), 0)), float(eeg["srate"])
-        read, n_times = _samples(path, eeg, n_channels)
         info = _make_info(eeg, n_channels, rate)
+        # Codes of a trigger channel are no microvolts.
+        scale = np.where([kind == "stim" for kind in info.get_channel_types()], 1.0, VOLTS)
+        read, n_times = _samples(path, eeg, scale)
         marks = _event_marks(eeg, rate)
         if n_epochs > 1 and n_epochs * n_points != n_times:
             raise RawFileError(f"{path}: {n_epochs} epochs of {n_points} samples are stated, the file has {n_times}")
@@ -184,7 +186,8 @@ def open_eeglab(path: Path) -> Source:
     )
 
 
-def _samples(path: Path, eeg: Mapping[str, Any], n_channels: int) -> tuple[Read, int]:
+def _samples(path: Path, eeg: Mapping[str, Any], scale: NDArray[np.float64]) -> tuple[Read, int]:
+    n_channels = len(scale)
     beside = samples_file(path, eeg)
     if beside is None:
         inside = np.asarray(eeg["data"])
@@ -208,7 +211,7 @@ def _samples(path: Path, eeg: Mapping[str, Any], n_channels: int) -> tuple[Read,
         values = np.memmap(beside, "<f4", "r", shape=(size // (4 * n_channels), n_channels))
 
     def read(picks: NDArray[np.int64], first: int, after: int) -> NDArray[np.float64]:
-        return np.asarray(values[first:after][:, picks], np.float64) * VOLTS
+        return np.asarray(values[first:after][:, picks], np.float64) * scale[picks]
 
     return read, values.shape[0]
 

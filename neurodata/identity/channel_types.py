@@ -15,17 +15,17 @@ _BY_NAME: tuple[tuple[str, str], ...] = (
             r"(?<![a-z])[lr]at(?![a-z0-9])"),
     ("eog", r"eog|(?<![a-z0-9])(loc|roc|[vh]eo[gul]?|[lr]eye|eye)(?![a-z0-9])|(?<![a-z0-9])e[12]-[am]\d"),
     ("spo2", r"sp?a?o2|osat|o2sat|(?<![a-z])sat(?![a-z0-9])|(?<![a-z])(pulse)?oxim"),
-    ("ppg", r"pleth|ppg"),
+    ("ppg", r"(?<![a-z])plet|pleth|ppg"),
     ("pulse", r"pulse|(?<![a-z])(pr|hr|hrate|dhr|bpm)(?![a-z0-9])|heart.?rate"),
     ("resp", r"resp|(?<![a-z])(thor|thx|abd|chest|air ?flow|flow|nasal|effort|breath|pneumo|cannula|therm)|"
              r"(?<![a-z])(et)?co2|capno|cpap"),
     ("temperature", r"(?<![a-z])temp(?![a-z0-9])|temperature"),
     ("audio", r"snor|(?<![a-z])(mic|audio|sound)(?![a-z])"),
-    ("gsr", r"(?<![a-z])(gsr|eda|scr|scl)(?![a-z0-9])"),
+    ("gsr", r"(?<![a-z])(gsr|eda|scr|scl)\d?(?![a-z0-9])"),
     ("accel", r"(?<![a-z])(accel|acc[ _.-]?[xyz](?![a-z0-9])|gyr|imu)"),
     ("position", r"(?<![a-z])(pos|position|body ?pos)(?![a-z0-9])"),
     ("light", r"(?<![a-z])(light|lux)(?![a-z0-9])|photo ?(diode|sensor|cell)|^photo$"),
-    ("misc", r"(?<![a-z])(dc|aux|stage|ibi|bursts|suppr)[ _-]?\d*(?![a-z0-9])"),
+    ("misc", r"(?<![a-z])(dc|aux|erg|ana|stage|ibi|bursts|suppr)[ _-]?\d*(?![a-z0-9])"),
 )  # fmt: skip
 """Types and what labels of their channels hold. Short names end at a digit: contacts of a shaft are called LAT1, ACC1."""
 _RULES = tuple((kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in _BY_NAME)

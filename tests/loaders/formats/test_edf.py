@@ -453,6 +453,16 @@ def test_only_scalp_electrodes_get_canonical_names(fake, tmp_path):
     assert depth.label.values.tolist() == ["T3", "Fc5", "CZ-A2", "X7"]
 
 
+def test_no_electrode_of_a_biosemi_cap_is_an_ear_and_no_two_are_one(fake, tmp_path):
+    labels = [*(f"{side}{i}" for side in "AB" for i in range(1, 33)), "EXG1", "GSR1", "Erg1", "Plet", "T3", "T7"]
+    channels = [fake.Channel(label, fake.integers(i, 1, 4)) for i, label in enumerate(labels)]
+    recording = read_edf(fake.write_file(tmp_path / "a.edf", fake.File(reserved="", channels=channels)))
+    eeg = recording.signals["eeg"]
+    assert eeg.label.values.tolist() == [*labels[:65], "T3", "T7"]
+    assert not eeg.label_confidence.values.any()
+    assert {str(s["type"].values[0]) for s in recording.signals.values()} == {"eeg", "gsr", "misc", "ppg"}
+
+
 def test_units_are_spelt_alike():
     units = ["\u00b5V", "\u03bcV", "UV", "mv", "MV", "", "BPM", "%", "mmHg", "V", "nV", "\u00b0C", "degC", "kOhm"]
     spelt = ["uV", "uV", "uV", "mV", "MV", "a.u.", "bpm", "%", "mmHg", "V", "nV", "degC", "degC", "kOhm"]

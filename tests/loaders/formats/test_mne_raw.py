@@ -260,6 +260,17 @@ def test_brainvision_names_lead_nowhere_else(fake, tmp_path, data):
         MneRaw(tmp_path / "in").sessions()
 
 
+def test_codes_of_a_trigger_channel_in_eeglab_are_no_microvolts(fake, tmp_path):
+    eeg = fake.eeglab_struct()
+    eeg["chanlocs"]["labels"][1] = "Status"
+    eeg["data"] = np.zeros((3, eeg["pnts"]), np.float32)
+    eeg["data"][1, 50:] = 7
+    scipy.io.savemat(tmp_path / "a.set", {"EEG": eeg}, appendmat=False)
+    recording = load(tmp_path)
+    assert recording.signals["trigger"].values[[0, 50], 0].tolist() == [0, 7]
+    assert recording.events["triggers"].code.values.tolist() == [7]
+
+
 AMPLIFIER = """
 [Comment]
 
