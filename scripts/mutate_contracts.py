@@ -248,9 +248,59 @@ MUTATIONS = (
         ("tests/windows/test_homogenise.py",),
     ),
     Mutation(
-        "pickles may call anything", "loaders/restricted.py",
-        "if (module, name) not in _GLOBALS:", "if False:",
+        "pickles may call anything", "loaders/pickles.py",
+        "if (module, name) not in FUNCTIONS:", "if False:",
         ("tests/loaders/test_restricted.py",),
+    ),
+    Mutation(
+        "HDF5 may read values from other files", "loaders/hdf5_probe.py",
+        "if dataset.external or dataset.is_virtual:", "if False:",
+        ("tests/loaders/test_hdf5.py::test_what_lies_in_another_file_is_refused_by_name",),
+    ),
+    Mutation(
+        "HDF5 links to other files are followed", "loaders/hdf5_probe.py",
+        "if isinstance(link, h5py.ExternalLink):", "if False:",
+        ("tests/loaders/test_hdf5.py::test_what_lies_in_another_file_is_refused_by_name",),
+    ),
+    Mutation(
+        "of two loaders that know a file one is taken", "loaders/discover.py",
+        "if len(best) > 1:", "if False:",
+        ("tests/loaders/test_discover.py",),
+    ),
+    Mutation(
+        "linked folders are entered", "loaders/discover.py",
+        "if not path.is_symlink():", "if True:",
+        ("tests/loaders/test_discover.py",),
+    ),
+    Mutation(
+        "gaps between records are closed", "loaders/formats/edf.py",
+        'if clock["rate_hz"] and len(starts) > 1:', "if False:",
+        ("tests/loaders/formats/test_edf.py::test_gaps_stay_gaps",),
+    ),
+    Mutation(
+        "a lazy array reads all of its file", "neurodata/recording/lazy.py",
+        "first, after = int(chosen.min()), int(chosen.max()) + 1", "first, after = 0, self.shape[0]",
+        ("tests/recording/test_lazy.py",),
+    ),
+    Mutation(
+        "an event on an edge counts in the earlier bin", "neurodata/windows/counts.py",
+        'side="right"', 'side="left"',
+        ("tests/windows/test_counts.py",),
+    ),
+    Mutation(
+        "a view filters with the future", "neurodata/windows/filters.py",
+        "    if causal:\n", "    if False:\n",
+        ("tests/windows/test_filters.py",),
+    ),
+    Mutation(
+        "held-out trials are learned from", "models/trials.py",
+        "trials.choose(~held)", "trials",
+        ("tests/models/test_trials.py",),
+    ),
+    Mutation(
+        "baselines may be missing where one recording is scored", "neurodata/report/blocks.py",
+        "    check_baselines(predictions)\n", "",
+        ("tests/models/test_trials.py::test_a_model_alone_is_not_scored",),
     ),
     Mutation(
         "a model may stand alone", "neurodata/report/scores.py",
