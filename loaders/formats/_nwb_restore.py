@@ -1,4 +1,4 @@
-"""What `neurodata.exports.nwb` writes beside the standard's own fields, so that its files come back as they were."""
+"""What `neurodata.exports.to_nwb` writes beside the standard's own fields, so that its files come back as they were."""
 
 from __future__ import annotations
 
