@@ -9,16 +9,17 @@ from neurodata.errors import RawFileError
 from neurodata.recording.recording import Recording
 from neurodata.recording.timed import make_signal
 
-from ..base import Claim, Facts, Loader, RecordingFacts, describe_sources
+from ..base import Claim, Facts, RecordingFacts, describe_sources
 from ..formats._matlab_v5 import list_v5, read_v5
 from ..formats._variables_tree import find_array
+from ..one_file import OneFileLoader
 
 _FILE = "s1_data.mat"
 _VARIABLES = {"pos", "spikes", "vel"}
 _RATE_HZ = 20.0
 
 
-class BenjaminRandomTarget2018(Loader):
+class BenjaminRandomTarget2018(OneFileLoader):
     """Binned spikes of somatosensory cortex (S1) while a monkey reaches to random targets.
 
     52 neurons from a chronically implanted Utah array, one monkey, 29.3 minutes, 50 ms bins (20 Hz).
@@ -43,6 +44,9 @@ class BenjaminRandomTarget2018(Loader):
     Benjamin AS et al. 2018, Front Comput Neurosci 12:56, doi:10.3389/fncom.2018.00056.
     """
 
+    file: ClassVar[str] = _FILE
+    part: ClassVar[str] = "s1"
+    content: ClassVar[str] = f"the variables {', '.join(sorted(_VARIABLES))}"
     version: ClassVar[int] = 1
     facts: ClassVar[Facts] = Facts(
         data_folder="spiking/benjamin2018-m1-s1",
@@ -57,9 +61,6 @@ class BenjaminRandomTarget2018(Loader):
         },
     )
 
-    def __init__(self, raw: str | Path) -> None:
-        super().__init__(raw)
-
     @classmethod
     def claim(cls, path: Path) -> list[Claim]:
         """Return the recording where the file has its published name and exactly its three variables."""
@@ -70,21 +71,6 @@ class BenjaminRandomTarget2018(Loader):
             return []
         return [Claim(path, (path,), "s1")]
 
-    def _path(self) -> Path:
-        return self.raw / _FILE if self.raw.is_dir() else self.raw
-
-    def sessions(self) -> list[str]:
-        """Return the one recording."""
-        if not self.claim(self._path()):
-            raise RawFileError(
-                f"{self.raw}: expected {_FILE} with the variables {', '.join(sorted(_VARIABLES))}; give the file or its folder"
-            )
-        return [f"{self.name}/s1"]
-
-    def source_files(self, session: str) -> list[Path]:
-        """Return the file."""
-        return [self._path()]
-
     def load(self, session: str) -> Recording:
         """Return the recording.
 
@@ -94,7 +80,7 @@ class BenjaminRandomTarget2018(Loader):
             If the file is damaged or its variables differ in length.
         """
         self.check_session(session)
-        tree = read_v5(self._path())
+        tree = read_v5(self.path)
         arrays = {name: find_array(tree, name).values() for name in sorted(_VARIABLES)}
         lengths = {name: len(values) for name, values in arrays.items()}
         if len(set(lengths.values())) > 1:

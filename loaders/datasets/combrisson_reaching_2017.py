@@ -14,7 +14,8 @@ from neurodata.errors import RawFileError
 from neurodata.recording.recording import Recording
 from neurodata.recording.timed import make_intervals, make_signal, make_validity
 
-from ..base import Claim, Facts, Loader, RecordingFacts, describe_sources
+from ..base import Claim, Facts, RecordingFacts, describe_sources
+from ..one_file import OneFileLoader
 from ..restricted import read_array
 
 _FILE = "seeg_data_pac.npz"
@@ -25,7 +26,7 @@ TRIAL_SECONDS = 5.0
 """Where trials are placed on the session's clock: trial ``k`` begins at ``k`` times this."""
 
 
-class CombrissonReaching2017(Loader):
+class CombrissonReaching2017(OneFileLoader):
     """Stereo-EEG of one bipolar contact in human premotor cortex during a delayed centre-out reaching task.
 
     One epilepsy patient with depth electrodes, 160 trials of 3.9 s at 1024 Hz, one contact.
@@ -52,6 +53,9 @@ class CombrissonReaching2017(Loader):
     Combrisson E et al. 2017, NeuroImage 147:473-487, doi:10.1016/j.neuroimage.2016.11.042.
     """
 
+    file: ClassVar[str] = _FILE
+    part: ClassVar[str] = "patient1"
+    content: ClassVar[str] = f"the arrays {', '.join(sorted(_VARIABLES))}"
     version: ClassVar[int] = 1
     facts: ClassVar[Facts] = Facts(
         data_folder="ieeg/combrisson2017-seeg",
@@ -86,21 +90,6 @@ class CombrissonReaching2017(Loader):
             raise RawFileError(f"{path}: the .npz archive is truncated or damaged ({error}); fetch it again") from error
         return [Claim(path, (path,), "patient1")] if known == _VARIABLES else []
 
-    def _path(self) -> Path:
-        return self.raw / _FILE if self.raw.is_dir() else self.raw
-
-    def sessions(self) -> list[str]:
-        """Return the one recording."""
-        if not self.claim(self._path()):
-            raise RawFileError(
-                f"{self.raw}: expected {_FILE} with the arrays {', '.join(sorted(_VARIABLES))}; give the file or its folder"
-            )
-        return [f"{self.name}/patient1"]
-
-    def source_files(self, session: str) -> list[Path]:
-        """Return the file."""
-        return [self._path()]
-
     def load(self, session: str) -> Recording:
         """Return the recording.
 
@@ -110,7 +99,7 @@ class CombrissonReaching2017(Loader):
             If the file is damaged, or its arrays do not fit each other.
         """
         self.check_session(session)
-        values, rate_hz, first = _read(self._path())
+        values, rate_hz, first = _read(self.path)
         n_trials, n_samples = values.shape
         starts = TRIAL_SECONDS * np.arange(n_trials)
         seeg = make_signal(

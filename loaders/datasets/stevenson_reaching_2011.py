@@ -11,16 +11,17 @@ from neurodata.errors import RawFileError
 from neurodata.recording.recording import Recording
 from neurodata.recording.timed import make_signal
 
-from ..base import Claim, Facts, Loader, RecordingFacts, describe_sources
+from ..base import Claim, Facts, RecordingFacts, describe_sources
 from ..formats._matlab_v5 import list_v5, read_v5
 from ..formats._variables_tree import Tree, find_array
+from ..one_file import OneFileLoader
 
 _FILE = "m1_stevenson_2011.mat"
 _VARIABLES = {"time", "spikes", "handVel", "handPos"}
 _RATE_HZ = 20.0
 
 
-class StevensonReaching2011(Loader):
+class StevensonReaching2011(OneFileLoader):
     """Binned spikes of primary motor cortex (M1) while a monkey makes centre-out reaches.
 
     171 neurons from chronically implanted Utah arrays, one rhesus monkey, 12.9 minutes, 50 ms bins (20 Hz).
@@ -48,6 +49,9 @@ class StevensonReaching2011(Loader):
     Stevenson IH et al. 2011, J Neurophysiol 106:764-774, doi:10.1152/jn.00626.2010.
     """
 
+    file: ClassVar[str] = _FILE
+    part: ClassVar[str] = "m1"
+    content: ClassVar[str] = f"the variables {', '.join(sorted(_VARIABLES))}"
     version: ClassVar[int] = 1
     facts: ClassVar[Facts] = Facts(
         data_folder="spiking/benjamin2018-m1-s1",
@@ -77,21 +81,6 @@ class StevensonReaching2011(Loader):
             return []
         return [Claim(path, (path,), "m1")]
 
-    def _path(self) -> Path:
-        return self.raw / _FILE if self.raw.is_dir() else self.raw
-
-    def sessions(self) -> list[str]:
-        """Return the one recording."""
-        if not self.claim(self._path()):
-            raise RawFileError(
-                f"{self.raw}: expected {_FILE} with the variables {', '.join(sorted(_VARIABLES))}; give the file or its folder"
-            )
-        return [f"{self.name}/m1"]
-
-    def source_files(self, session: str) -> list[Path]:
-        """Return the file."""
-        return [self._path()]
-
     def load(self, session: str) -> Recording:
         """Return the recording.
 
@@ -101,7 +90,7 @@ class StevensonReaching2011(Loader):
             If the file is damaged, its variables differ in length, or its times are not 50 ms apart.
         """
         self.check_session(session)
-        tree = read_v5(self._path())
+        tree = read_v5(self.path)
         clock = self._read_clock(tree)
         arrays = {name: find_array(tree, name).values().T for name in ("spikes", "handPos", "handVel")}
         lengths = {name: len(values) for name, values in arrays.items()} | {"time": clock.pop("n_samples")}
