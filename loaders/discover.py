@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,22 +137,25 @@ def loader_name(loader: type[Loader]) -> str:
 
 def safe_name(text: str) -> str:
     """Return text as a name of letters, digits and ``_ . + = -`` that does not begin with a dot or sign."""
+    # An accent is left out, not the letter below it.
+    text = "".join(char for char in unicodedata.normalize("NFD", text) if not unicodedata.combining(char))
     return re.sub(r"[^A-Za-z0-9_.+=-]+", "_", text).lstrip("._+=-")[:128].rstrip("._") or "recording"
 
 
 def _name_all(raw: Path, claims: list[tuple[type[Loader], Claim]]) -> list[Found]:
     names = [_name(raw, claim) for _, claim in claims]
-    twice = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else set()
+    # Some file systems take "A" and "a" for the same name.
+    counts = Counter(name.casefold() for name in names)
     found: list[Found] = []
     given: set[str] = set()
     for (loader, claim), name in zip(claims, names):
-        if name in twice:
+        if counts[name.casefold()] > 1:
             name = f"{name}_{loader_name(loader)}"
         unique, number = name, 1
-        while unique in given:
+        while unique.casefold() in given:
             number += 1
             unique = f"{name}_{number}"
-        given.add(unique)
+        given.add(unique.casefold())
         found.append(Found(loader, claim, unique))
     return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from neurodata.identity.eeg_montage import clean_label, without_prefix
+from neurodata.identity.eeg_montage import NO_SHAFT, clean_label, without_prefix
 
 _BY_NAME: tuple[tuple[str, str], ...] = (
     ("stim", r"(bdf )?status|trig|(?<![a-z])stim?(?![a-z])|event|(?<![a-z])(mark|mrk|mkr)(?![a-z])|marker|photic|"
@@ -32,8 +32,6 @@ _RULES = tuple((kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in _
 _NO_MNE_TYPE = {"spo2", "ppg", "pulse", "audio", "accel", "position", "light"}
 
 _CONTACT = re.compile(r"([A-Za-z]{1,4}['’`]?)[ _-]?0*(\d{1,2})")
-_NO_SHAFT = {"EXG", "EEG", "CH", "CHAN", "BIP", "DIN", "X"}
-"""Prefixes of numbered channels that are no depth electrodes."""
 _LONGEST_SHAFT = 20
 
 
@@ -80,7 +78,7 @@ def depth_contacts(labels: Sequence[str]) -> set[str]:
     shafts: dict[str, dict[int, str]] = {}
     for label in labels:
         match = _CONTACT.fullmatch(label.split("-")[0])
-        if match and match[1].upper() not in _NO_SHAFT and not kind_of(label):
+        if match and match[1].upper() not in NO_SHAFT and not kind_of(label):
             shafts.setdefault(match[1], {})[int(match[2])] = label
     long = [shaft for shaft in shafts.values() if 4 <= len(shaft) <= _LONGEST_SHAFT and max(shaft) <= _LONGEST_SHAFT]
     n_sure = sum(len(shaft) for shaft in long if sum(not _is_electrode(label) for label in shaft.values()) >= 2)

@@ -228,7 +228,7 @@ def _electrode(text: str) -> tuple[str, str]:
     return (_CANONICAL[mended], f"{text!r} has a zero for the letter O") if mended in _CANONICAL else ("", "")
 
 
-_NO_SHAFT = {"EXG", "EEG", "CH", "CHAN", "AUX", "DC", "ACC", "EMG", "ECG", "EOG", "DIN", "STI", "REF", "BIP", "X"}
+NO_SHAFT = {"EXG", "EEG", "CH", "CHAN", "AUX", "DC", "ACC", "EMG", "ECG", "EOG", "DIN", "STI", "REF", "BIP", "X"}
 """Prefixes of numbered channels that are no depth electrodes."""
 
 
@@ -252,7 +252,7 @@ def _contacts(texts: Sequence[str]) -> set[str]:
     for text in texts:
         for side in re.split(r"[-–:/]", _PREFIX.sub("", text)):
             match = re.fullmatch(r"([A-Z]{1,4}'?)\s*0*(\d{1,3})", side.strip(" ._").upper())
-            if match and match[1] not in _NO_SHAFT:
+            if match and match[1] not in NO_SHAFT:
                 numbers[match[1]].add(int(match[2]))
     shafts = {stem for stem, found in numbers.items() if {1, 2, 3, 4} <= found}
     known = {*_CANONICAL, *OLD_NAMES}

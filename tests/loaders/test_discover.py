@@ -106,6 +106,13 @@ def test_names_that_would_be_alike_are_told_apart(tmp_path):
     assert sorted(entry.name for entry in found) == ["x_one", "x_two", "x_y_one", "x_y_one_2"]
 
 
+def test_names_that_some_disks_take_for_one_are_told_apart(tmp_path):
+    for name in ("a.one", "A.uno", "b.one"):
+        (tmp_path / name).write_text("one")
+    found, _ = find_recordings(tmp_path, [loader("one", 3, begins("one"))])
+    assert sorted(entry.name for entry in found) == ["A_one", "a_one_2", "b"]
+
+
 def test_links_out_of_the_folder_are_not_entered(folder, tmp_path):
     outside = tmp_path / "outside"
     outside.mkdir()
@@ -122,7 +129,8 @@ def test_links_out_of_the_folder_are_not_entered(folder, tmp_path):
     [
         ("../../etc", "etc"),
         ("a b", "a_b"),
-        ("Ünï", "n"),
+        ("Ünï", "Uni"),
+        ("漢字", "recording"),
         ("", "recording"),
         ("...", "recording"),
         ("x" * 300, "x" * 128),
