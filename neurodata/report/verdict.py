@@ -39,6 +39,9 @@ def make_interval_words(low: float, high: float, signed: bool = False) -> str:
 
 def compare(row: pd.Series) -> str:
     """Return how a model stands to another predictor, from one row of ``differences``."""
+    if row["n_subjects"] == 1:
+        side = "ahead of" if row["difference"] > 0 else "not ahead of"
+        return f"is {side} {row['other']} ({number(row['difference'], signed=True)}) in the one subject there is"
     gain = f"{number(row['difference'], signed=True)}, {make_interval_words(row['low'], row['high'], signed=True)}"
     ahead = f"ahead in {row['n_ahead']} of {row['n_subjects']} subjects"
     if row["low"] > 0:
@@ -61,13 +64,16 @@ def _target_verdict(scores: Scores, model: str, target: str, rows: pd.DataFrame)
     ]
     trivial, best = beside[beside["trivial"]], beside[beside["best"]].iloc[0]
     return (
-        f"On held-out data of {row['n_subjects']} subjects, {model} decodes {target} with a {label(row['metric'])} of "
+        f"On held-out data of {row['n_subjects']} subject{'s' if row['n_subjects'] != 1 else ''}, {model} decodes {target} with a {label(row['metric'])} of "
         f"{number(row['mean'])} ({make_interval_words(row['low'], row['high'])}; chance is {number(row['chance'])}). "
         f"{_trivial_words(trivial)} It {compare(best)}, the best baseline of all."
+        + (" One subject says nothing of another." if row["n_subjects"] == 1 else "")
     )
 
 
 def _trivial_words(trivial: pd.DataFrame) -> str:
+    if (trivial["n_subjects"] == 1).all():
+        return f"It {'; it '.join(compare(row) for _, row in trivial.iterrows())}."
     beaten = trivial[trivial["low"] > 0]
     if len(beaten) == len(trivial):
         return f"It beats every trivial baseline ({', '.join(trivial['other'])})."
