@@ -71,7 +71,7 @@ def read_unmapped(tree: Tree, *, rate_hz: float | None = None, orientation: str 
         intervals=_intervals(signals, moments),
         units=moments.units,
         modality=_modality(signals, moments),
-        subject=_subject(found),
+        subject=_subject(found) | ({"species": signals.species} if signals.species else {}),
         extra=_extra(found),
     )
 

@@ -12,6 +12,7 @@ import xarray as xr
 
 from neurodata.recording.timed import make_signal
 
+from ._calcium_names import name_channels
 from ._matlab_v5 import make_array
 from ._variables_axes import Axes, Orienter
 from ._variables_clock import repeat_clock
@@ -46,6 +47,7 @@ class Signals:
     neural_paths: list[str] = field(default_factory=list)
     has_counts: bool = False
     names: set[str] = field(default_factory=set)
+    species: str = ""
 
     def add(self, array: Array, axes: Axes, *, first: bool) -> None:
         """Make one signal of a variable."""
@@ -221,6 +223,10 @@ def add_channel_columns(signals: Signals) -> None:
                     row.strip() for row in text.rows
                 ]
                 signals.found.used.add(text.path)
+        if "label" in columns:
+            named = name_channels(columns["label"], signals.found.tree.path.name)
+            columns |= named.columns if named.species else {}
+            signals.species = signals.species or named.species
         for array in [*signals.found.vectors, *signals.found.matrices]:
             if array.path in gone:
                 continue

@@ -67,6 +67,18 @@ def test_times_that_run_on_after_the_signals_stay_seconds(tmp_path):
     np.testing.assert_allclose(early.events["lick_times"]["time"].values, times / 10 + 0.00025)
 
 
+def test_names_of_a_worms_neurons_become_labels(tmp_path):
+    names = ["AVAL", "avar", "---", "RIML", "SMDVL", "Q"]
+    cells = np.empty((1, 6), object)
+    cells[0, :] = names
+    traces = np.random.default_rng(0).normal(size=(90, 6))
+    recording = load(save(tmp_path / "a.mat", {"deltaFOverF": traces, "tv": np.arange(90) / 3, "NeuronIds": cells}))
+    columns = recording.signals["deltaFOverF"].coords
+    assert columns["label"].values.tolist() == ["AVAL", "AVAR", "", "RIML", "SMDVL", ""]
+    assert columns["label_raw"].values.tolist() == names
+    assert recording.metadata["subject"]["species"] == "Caenorhabditis elegans"
+
+
 def test_codes_beside_times_are_columns_of_the_events(tmp_path):
     codes = np.array([1, 2, 1])
     variables = {
