@@ -100,6 +100,17 @@ def sections(content: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield from value.items()
 
 
+def levels(content: Any, depth: int = 2) -> Iterator[Any]:
+    """A file's content, and each dictionary in it with what stands beside it, the outer ones first."""
+    yield content
+    if not isinstance(content, dict) or depth == 0:
+        return
+    beside = {key: value for key, value in content.items() if not isinstance(value, dict)}
+    for value in content.values():
+        if isinstance(value, dict) and any(isinstance(inner, dict) for inner in value.values()):
+            yield from levels({**beside, **value}, depth - 1)
+
+
 def printable(text: Any) -> str:
     """Text without control characters, at most 200 of them."""
     return "".join(letter if letter.isprintable() else "?" for letter in str(text))[:200]

@@ -20,7 +20,7 @@ from ._calcium_behavior import behavior_signals, sample_events, state_intervals
 from ._calcium_json import WORDS, Parsed, parse, session_of
 from ._calcium_names import WORM, name_channels
 from ._calcium_rate import check_rate_option, regular_or_not
-from ._tables_json import mentions, read_json, sections
+from ._tables_json import levels, mentions, read_json, sections
 
 _KEPT = ("uid", "dataset_type", "paper_id", "max_t", "num_neurons", "n_neuron", "avg_timestep", "mean_timestep")
 _SPECIES = {"c. elegans": WORM, "celegans": WORM, "worm": WORM, "mouse": "Mus musculus", "zebrafish": "Danio rerio"}
@@ -173,8 +173,11 @@ def _parsed(path: Path) -> tuple[Parsed | None, dict[str, Any]]:
     key = (str(path.resolve()), status.st_size, status.st_mtime_ns)
     if key not in _last:
         _last.clear()  # before parsing: two files at once would take twice the memory
-        content = read_json(path)
-        parsed = parse(path, content)
+        parsed = None
+        for content in levels(read_json(path)):
+            parsed = parse(path, content)
+            if parsed is not None:
+                break
         listed = reversed(list(sections(content))) if isinstance(content, dict) and parsed is not None else ()
         found = {str(name): value for name, value in listed if parsed is None or name not in parsed.used}
         _last[key] = (parsed, found)

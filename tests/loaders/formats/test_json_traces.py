@@ -171,6 +171,13 @@ def test_plain_worms_behavior_and_states(load):
     assert load(content, units="dF/F").signals["calcium"].attrs["units"] == "dF/F"
 
 
+def test_traces_deep_in_a_file(load):
+    recording = load({"data": {"neural": {"dff": TRACES.tolist()}, "sampling_rate": 5.0}, "species": "worm"})
+    np.testing.assert_array_equal(recording.signals["calcium"].values, TRACES.T)
+    assert recording.signals["calcium"].attrs["sampling_rate_hz"] == 5
+    assert recording.metadata["subject"]["species"] == "Caenorhabditis elegans"
+
+
 def test_missing_values(load):
     text = json.dumps({"traces": TRACES.tolist(), "time": TIMES.tolist()}).replace(repr(float(TRACES[0, 0])), "NaN", 1)
     text = text.replace(repr(float(TRACES[1, 3])), "null", 1)
