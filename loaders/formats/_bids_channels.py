@@ -65,7 +65,8 @@ def read_channels(path: Path | None) -> dict[str, dict[str, str]]:
 def _rows(table: Table, without: tuple[str, ...]) -> dict[str, dict[str, str]]:
     if "name" not in table.header:
         return {}
-    place, found = table.header.index("name"), {}
+    place = table.header.index("name")
+    found: dict[str, dict[str, str]] = {}
     for row in table.rows:
         cells = {key: cell.strip() for key, cell in zip(table.header, row) if cell.strip().lower() not in MISSING}
         kept = {key: cell for key, cell in cells.items() if key != "name" and key not in without}

@@ -26,6 +26,19 @@ def is_bids(folder: Path) -> bool:
     return isinstance(fields, dict) and "BIDSVersion" in fields
 
 
+def root_of(path: Path) -> Path | None:
+    """Return the data set that a file or folder is, or is part of; None where it is in none.
+
+    Only what a data set's own names tell to be part of it is looked at: ``sub-…``, ``ses-…`` and folders of a kind.
+    """
+    if path.is_dir() and is_bids(path):
+        return path
+    inside = path.absolute()
+    if not inside.name.startswith(("sub-", "ses-")) and inside.name not in {folder for folder, _ in READ.values()}:
+        return None
+    return next((folder for folder in list(inside.parents)[:4] if is_bids(folder)), None)
+
+
 def list_recordings(root: Path) -> list[Path]:
     """List the data files of all recordings, sorted by subject and name."""
     found = []

@@ -18,7 +18,17 @@ from neurodata.recording.recording import Recording
 from ..base import Claim
 from ..format_loader import FormatLoader
 from ._bids_channels import Places, label_signal, read_channels, read_places
-from ._bids_files import description, electrodes_of, inherited, is_bids, list_recordings, list_unread, run_name, stem
+from ._bids_files import (
+    description,
+    electrodes_of,
+    inherited,
+    is_bids,
+    list_recordings,
+    list_unread,
+    root_of,
+    run_name,
+    stem,
+)
 from ._bids_tables import labels_of, read_label_codes, row_of, subject_of
 from ._fmri_sidecar import find_sidecars, parse_name, read_sidecars
 from ._fmri_tables import read_events, read_table, with_onsets
@@ -57,7 +67,7 @@ class Bids(FormatLoader):
     Parameters
     ----------
     raw
-        The folder with ``dataset_description.json``, or a folder that holds several.
+        The folder with ``dataset_description.json``, a subject, session or file in it, or a folder that holds several.
     only
         Read runs of one kind only: ``eeg``, ``ieeg``, ``meg`` or ``bold``.
 
@@ -77,29 +87,39 @@ class Bids(FormatLoader):
 
     @classmethod
     def claim(cls, path: Path) -> list[Claim]:
-        """Return one claim per run of a BIDS data set.
+        """Return one claim per run of a BIDS data set, or of the subject, session or file of one.
 
         Raises
         ------
         RawFileError
             If the folder is a data set in which no run can be read.
         """
-        if not path.is_dir() or not is_bids(path):
+        root = root_of(path)
+        if root is None:
             return []
-        found = list_recordings(path)
+        place = path.absolute()
+        found = [data for data in list_recordings(root) if root == path or place in (data, *data.parents)]
+        if not found and root != path:
+            return []
         if not found:
             raise RawFileError(
                 f"{path}: a BIDS data set without EEG, iEEG, MEG or BOLD runs; what is in it is not read"
             )
-        unread = list_unread(path)
+        unread = list_unread(path) if root == path else []
         if unread:
             named = ", ".join(entry.name for entry in unread[:3])
             warnings.warn(f"{path.name}: {len(unread)} runs are of formats that are not read ({named})", stacklevel=2)
-        return [Claim(path, _files_of(path, data), run_name(data)) for data in found]
+        if path in found or place in found:  # its name is that of the run already
+            return [Claim(path, _files_of(root, path))]
+        return [Claim(path, _files_of(root, data), run_name(data)) for data in found]
 
     def sessions(self) -> list[str]:
         """Return one id per run, sorted by subject and name."""
-        found = [session for session in super().sessions() if self.only in (None, session.rpartition("_")[2])]
+        found = [
+            session
+            for session in super().sessions()
+            if self.only in (None, parse_name(_data_of(self.found[session].claim)).suffix)
+        ]
         if not found:
             raise RawFileError(f"{self.raw}: there is no {self.only!r} run in this BIDS data set")
         return found
@@ -118,7 +138,7 @@ class Bids(FormatLoader):
         places = read_places(*electrodes_of(data), parse_name(data).suffix == "eeg")
         signals = self._signals(data, recording, sidecar, places)
         intervals = dict(recording.intervals) | self._trials(data)
-        metadata = self._metadata(session, claim, data, signals, sidecar, dict(recording.metadata))
+        metadata = self._metadata(session, data, signals, sidecar, dict(recording.metadata))
         if places.remark:
             warnings.warn(f"{data.name}: {places.remark}", stacklevel=2)
             metadata["extra"] = metadata.get("extra", {}) | {"electrodes": places.remark}
@@ -162,11 +182,12 @@ class Bids(FormatLoader):
     def _codes(self) -> dict[tuple[Path, str], dict[str, int]]:
         """Codes of the labels, per data set and task."""
         tables: dict[tuple[Path, str], list[Path]] = {}
-        for found in self.found.values():
-            data = _data_of(found.claim)
-            events = inherited(data, "events", ".tsv")
-            if events is not None:
-                tables.setdefault(_task_of(data), []).append(events)
+        # All runs of the data set, also where one subject is read: a code means the same in either case.
+        for root in {_root_of(_data_of(found.claim)) for found in self.found.values()}:
+            for data in list_recordings(root):
+                events = inherited(data, "events", ".tsv")
+                if events is not None:
+                    tables.setdefault(_task_of(data), []).append(events)
         return {task: read_label_codes(list(dict.fromkeys(paths))) for task, paths in tables.items()}
 
     def _trials(self, data: Path) -> dict[str, xr.Dataset]:
@@ -189,13 +210,12 @@ class Bids(FormatLoader):
     def _metadata(
         self,
         session: str,
-        claim: Claim,
         data: Path,
         signals: dict[str, xr.DataArray],
         sidecar: dict[str, Any],
         inner: dict[str, Any],
     ) -> dict[str, Any]:
-        root, entities = claim.path, parse_name(data).entities
+        root, entities = _root_of(data), parse_name(data).entities
         about = description(root)
         subject = entities["sub"]
         participant = row_of(root / "participants.tsv", "participant_id", f"sub-{subject}", subject)
@@ -214,7 +234,7 @@ class Bids(FormatLoader):
             modality=_MODALITY.get(suffix) or ("ecog" if "ecog" in signals else "seeg"),
             subject=personal | stated,
             session=f"ses-{entities['ses']}" if "ses" in entities else None,
-            session_start=_start_of(root, data) or inner.get("session_start"),
+            session_start=_start_of(data) or inner.get("session_start"),
             task=str(sidecar.get("TaskName") or entities.get("task") or "") or None,
             device=device or inner.get("device"),
             description=str(about.get("Name") or "") or None,
@@ -247,21 +267,24 @@ def _files_of(root: Path, data: Path) -> tuple[Path, ...]:
 
 def _data_of(claim: Claim) -> Path:
     """The run's file, or its folder where it is one (CTF's ``.ds``)."""
-    inside = [folder for folder in claim.files[0].parents if claim.path in folder.parents]
-    return next((folder for folder in reversed(inside) if folder.suffix == ".ds"), claim.files[0])
+    return next((folder for folder in claim.files[0].parents if folder.suffix == ".ds"), claim.files[0])
+
+
+def _root_of(data: Path) -> Path:
+    inside = data.absolute()
+    return next((folder for folder in inside.parents if is_bids(folder)), inside.parent)
 
 
 def _task_of(data: Path) -> tuple[Path, str]:
-    place = next((folder for folder in data.parents if (folder / "dataset_description.json").is_file()), data.parent)
-    return place, parse_name(data).entities.get("task", "")
+    return _root_of(data), parse_name(data).entities.get("task", "")
 
 
-def _start_of(root: Path, data: Path) -> str | None:
+def _start_of(data: Path) -> str | None:
     """When the run began, by ``scans.tsv``; dates before 1925 were shifted on purpose."""
     scans = inherited(data, "scans", ".tsv")
     if scans is None:
         return None
-    acquired = row_of(scans, "filename", data.relative_to(scans.parent).as_posix()).get("acq_time", "")
+    acquired = row_of(scans, "filename", data.absolute().relative_to(scans.parent).as_posix()).get("acq_time", "")
     whole = re.fullmatch(r"(\d{4})-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z?", acquired)
     return acquired if whole and int(whole[1]) >= 1925 else None
 

@@ -256,3 +256,29 @@ def test_parts_of_a_run_are_one_recording(made):
     assert recording.signals["meg_mag"].shape == (220_000, 2)
     assert recording.signals["meg_mag"]["type"].values.tolist() == ["mag", "mag"]
     assert len([entry for entry in recording.metadata["source_files"] if "_split-" in entry["name"]]) > 1
+
+
+@pytest.mark.parametrize(
+    "part", ["sub-01", "sub-01/ses-b", "sub-01/ses-b/eeg", "sub-01/ses-b/eeg/sub-01_ses-b_task-walk_eeg.edf"]
+)
+def test_a_part_of_a_data_set_is_read_as_in_it(made, part):
+    _, root = made
+    whole = load(root, "sub-01_ses-b_task-walk_eeg")
+    loader = Bids(root / part, dataset="lab")
+    session = "lab/sub-01_ses-b_task-walk_eeg"
+    assert session in loader.sessions()
+    recording = loader.load(session)
+    assert recording.metadata["subject"] == whole.metadata["subject"]
+    assert recording.intervals["trials"].identical(whole.intervals["trials"])
+    assert recording.signals["eeg"].attrs == whole.signals["eeg"].attrs
+
+
+def test_a_data_set_that_one_stands_in_is_read(made, monkeypatch):
+    _, root = made
+    (root / "sub-02/sub-02_scans.tsv").write_text(
+        "filename\tacq_time\neeg/sub-02_task-walk_eeg.edf\t2020-01-02T03:04:05\n", "utf-8"
+    )
+    for place, name in ((root, "."), (root.parent, "lab"), (root / "sub-02", ".")):
+        monkeypatch.chdir(place)
+        loader = Bids(name, dataset="lab")
+        assert loader.load("lab/sub-02_task-walk_eeg").metadata["session_start"] == "2020-01-02T03:04:05"
