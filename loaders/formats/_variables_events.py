@@ -24,7 +24,7 @@ from ._variables_names import (
     unit_of,
     words,
 )  # fmt: skip
-from ._variables_tree import Array, Cells, Opaque
+from ._variables_tree import Array, Cells, Opaque, Text
 
 _START = re.compile(
     r"^(.*?)[_.]?(starts?|onsets?|begins?|starttimes?|start_times?|t_?start|(?<=[a-z])on)$", re.IGNORECASE
@@ -117,7 +117,8 @@ def _facts(found: Inventory, times: Array) -> dict[str, Any]:
     """Vectors and texts beside times that are as long and share a word with them: codes, labels, amplitudes."""
     scope, own = times.path.rpartition(".")[0], words(times.path)
     facts: dict[str, Any] = {}
-    for other in [*found.vectors, *found.texts]:
+    others: list[Array | Text] = [*found.vectors, *found.texts]
+    for other in others:
         length = other.size if isinstance(other, Array) else len(other.rows)
         alike = other.path.rpartition(".")[0] == scope and bool(
             {word.rstrip("s") for word in words(other.path)} & {word.rstrip("s") for word in own}
