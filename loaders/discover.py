@@ -144,20 +144,24 @@ def safe_name(text: str) -> str:
 
 def _name_all(raw: Path, claims: list[tuple[type[Loader], Claim]]) -> list[Found]:
     names = [_name(raw, claim) for _, claim in claims]
-    # Some file systems take "A" and "a" for the same name.
-    counts = Counter(name.casefold() for name in names)
+    counts = Counter(map(_key, names, claims))
     found: list[Found] = []
     given: set[str] = set()
-    for (loader, claim), name in zip(claims, names):
-        if counts[name.casefold()] > 1:
-            name = f"{name}_{loader_name(loader)}"
+    for pair, name in zip(claims, names):
+        if counts[_key(name, pair)] > 1:
+            name = f"{name}_{loader_name(pair[0])}"
         unique, number = name, 1
-        while unique.casefold() in given:
+        while _key(unique, pair) in given:
             number += 1
             unique = f"{name}_{number}"
-        given.add(unique.casefold())
-        found.append(Found(loader, claim, unique))
+        given.add(_key(unique, pair))
+        found.append(Found(*pair, unique))
     return found
+
+
+def _key(name: str, claimed: tuple[type[Loader], Claim]) -> str:
+    """What must differ: some file systems take "A" and "a" for one name. Parts are named by what they lie in."""
+    return name if claimed[1].part else name.casefold()
 
 
 def _name(raw: Path, claim: Claim) -> str:

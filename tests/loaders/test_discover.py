@@ -113,6 +113,14 @@ def test_names_that_some_disks_take_for_one_are_told_apart(tmp_path):
     assert sorted(entry.name for entry in found) == ["A_one", "a_one_2", "b"]
 
 
+def test_parts_keep_the_names_that_they_have_in_their_folder(tmp_path):
+    def claim(path):
+        return [Claim(path, (path / "x",), part) for part in ("rest", "Rest")] if path.is_dir() else []
+
+    found, _ = find_recordings(tmp_path, [loader("one", 3, claim)])
+    assert [entry.name for entry in found] == ["Rest", "rest"]
+
+
 def test_links_out_of_the_folder_are_not_entered(folder, tmp_path):
     outside = tmp_path / "outside"
     outside.mkdir()
