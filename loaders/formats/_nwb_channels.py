@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from neurodata import names
 
-from ._nwb_file import Item, Notes, attribute, follow, member, text
+from ._calcium_names import WORM, name_channels
+from ._nwb_file import Item, Notes, attribute, follow, member, scalar, text
 from ._nwb_table import Table, open_table, safe_columns
 
 _TAKEN = {names.TIME, names.CHANNEL, "segment_start", "segment_first", "second_first_event", names.CHANNEL_ID,
@@ -23,6 +24,19 @@ _NAMES = ("channel_name", "electrode_name", "contact_name", "name", "label")
 _MOST_MASK = 4 << 30
 
 ChannelColumns = dict[str, NDArray[Any]]
+
+
+_CELL_NAMES = ("ID_labels", "labels", "label", "neuron_name", "neuron_names", "cell_name", "cell_names")
+
+
+def _numbers(values: NDArray[Any]) -> NDArray[Any]:
+    """Numbers that were written as text (``"NaN"`` too), others as they are."""
+    if values.dtype.kind != "U":
+        return values
+    try:
+        return np.array([float(value) if value.strip() else math.nan for value in values])
+    except ValueError:
+        return values
 
 
 def unique_ids(ids: Sequence[Any], prefix: str = "") -> list[str]:
@@ -103,7 +117,8 @@ class Channels:
         named = next((name for name in _NAMES if name in columns and columns[name].dtype.kind == "U"), None)
         if named is not None and names.LABEL not in columns:
             columns[names.LABEL] = columns[named]
-        return {names.CHANNEL_ID: self._ids(table, ""), **columns}
+        places = {axis: _numbers(columns[axis]) for axis in "xyz" if axis in columns}
+        return {names.CHANNEL_ID: self._ids(table, ""), **columns, **places}
 
     def _cells(self, table: Table) -> ChannelColumns:
         prefix = f"{table.path.rpartition('/')[2]}-" if self.n_planes > 1 else ""
@@ -115,7 +130,19 @@ class Channels:
         location = text(member(plane, "location")[()]) if plane is not None and "location" in plane else ""
         if location and "region" not in columns:
             columns["region"] = np.full(table.n_rows, location)
-        return {names.CHANNEL_ID: self._ids(table, prefix), **columns}
+        return {names.CHANNEL_ID: self._ids(table, prefix), **columns, **self._labels(columns, table.path)}
+
+    def _labels(self, columns: ChannelColumns, path: str) -> ChannelColumns:
+        """The cells' names, where a column has them: those of *C. elegans* as its canonical ones."""
+        named = next((key for key in _CELL_NAMES if key in columns and columns[key].dtype.kind == "U"), None)
+        if named is None or not np.char.strip(columns[named]).any():
+            return {}
+        if names.LABEL in columns and named != names.LABEL:
+            return {}
+        species = scalar(self.file, "general/subject/species")
+        stated = WORM if "elegans" in text(species) else None
+        found = name_channels(columns[named].tolist(), f"{path}/{named}", species=stated)
+        return {key: np.asarray(values) for key, values in found.columns.items() if key not in columns or key == named}
 
     def _ids(self, table: Table, prefix: str) -> NDArray[Any]:
         if "channel_id" in table.columns:

@@ -94,7 +94,7 @@ def sorted_rows(times: NDArray[np.float64], path: str, notes: Notes) -> NDArray[
 def _event_columns(item: Item, data: h5py.Dataset, n_events: int, notes: Notes) -> dict[str, NDArray[Any]]:
     values = data[:n_events]
     if values.dtype.kind in "OSU":
-        return {names.LABEL: np.array([text(value) for value in values.ravel()][:n_events], np.str_)}
+        return {names.LABEL: np.array([text(value).strip() for value in values.ravel()][:n_events], np.str_)}
     if values.dtype.kind not in "biuf" or values.ndim > 2:
         notes.not_read.append(f"{item.path}/data: values of type {values.dtype} and shape {data.shape}")
         return {}
@@ -221,9 +221,10 @@ def read_intervals(item: Item, table: Table, notes: Notes, dropped: dict[str, An
 
 def _edge(table: Table, name: str) -> NDArray[np.float64] | None:
     column = table.columns.get(name)
-    if column is None or column.indexes or column.data.shape != (table.n_rows,) or column.data.dtype.kind not in "iuf":
+    shapes = ((table.n_rows,), (1, table.n_rows))  # MatNWB wrote row vectors
+    if column is None or column.indexes or column.data.shape not in shapes or column.data.dtype.kind not in "iuf":
         return None
-    return np.asarray(column.data[()], np.float64)
+    return np.asarray(column.data[()], np.float64).ravel()
 
 
 def read_event_times(item: Item, notes: Notes) -> xr.Dataset:

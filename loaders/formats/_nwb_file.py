@@ -44,6 +44,8 @@ _PARENT = {
 """Type → the type it extends, of the core schema 2.0 … 2.11 (nwb-schema, hdmf-common-schema)."""
 
 _MOST_SPECIFICATION = 16 << 20
+_FREE_BYTES, _MOST_EXPANSION = 1 << 30, 2000
+"""Datasets up to a gibibyte may be as empty as they like; deflate packs a larger one a thousandfold at most."""
 _MOST_TYPES = 20_000
 _MOST_DEPTH = 24
 
@@ -118,6 +120,13 @@ def number(value: Any) -> float:
     """Return a number of a file, NaN where it is none."""
     value = np.asarray(math.nan if value is None else value)
     return float(value.ravel()[0]) if value.size == 1 and value.dtype.kind in "biuf" else math.nan
+
+
+def check_stored(data: h5py.Dataset) -> None:
+    """Raise OddNwbError if a dataset promises far more values than bytes are stored for."""
+    promised, stored = math.prod(data.shape) * data.dtype.itemsize, data.id.get_storage_size()
+    if promised > max(_FREE_BYTES, _MOST_EXPANSION * stored):
+        raise OddNwbError(f"its shape {data.shape} promises {promised} bytes, {stored} are stored")
 
 
 def follow(file: h5py.File, reference: Any) -> Any:
@@ -202,7 +211,7 @@ def _walk(node: Any, path: str, types: dict[str, str], notes: Notes, seen: set[A
     found = False
     for name in node:
         child = member(node, name)
-        if child is not None:
+        if child is not None and not _is_described_elsewhere(node, name):
             for inner in _walk(child, f"{path}/{name}", types, notes, seen, depth + 1):
                 found = True
                 yield inner
@@ -211,6 +220,12 @@ def _walk(node: Any, path: str, types: dict[str, str], notes: Notes, seen: set[A
         _note_unknown(item, notes)
     elif kind in ("Images", "ImagingRetinotopy", "ClusterWaveforms"):
         notes.not_read.append(f"{path} ({kind}): not a recording in time")
+
+
+def _is_described_elsewhere(group: Any, name: str) -> bool:
+    """Whether a member is a link to a device, a plane or the like, which are facts about the recording."""
+    link = group.get(name, getlink=True)
+    return isinstance(link, h5py.SoftLink) and text(link.path).startswith("/general")
 
 
 def _note_dataset(item: Item, types: dict[str, str], notes: Notes) -> None:

@@ -16,7 +16,7 @@ from neurodata.errors import RawFileError
 from neurodata.recording.lazy import lazy_rows
 
 from ..hdf5 import open_hdf5
-from ._nwb_file import OddNwbError, attribute, member, number, scalar
+from ._nwb_file import OddNwbError, attribute, check_stored, member, number, scalar
 
 _MOST_TIMES = 8_000_000
 """Most explicit times that are kept in memory without asking whether a rate says the same (64 MB)."""
@@ -120,7 +120,7 @@ def read_times(group: Any, n_rows: int) -> Times:
     within a thousandth of a sample, the rate is kept instead, for so many times fit no memory.
     """
     stamps = member(group, "timestamps")
-    if isinstance(stamps, h5py.Dataset) and stamps.ndim == 1:
+    if isinstance(stamps, h5py.Dataset) and (stamps.ndim == 1 or _is_vector(stamps)):
         return _read_stamps(stamps, n_rows)
     start = number(scalar(group, "starting_time"))
     node = member(group, "starting_time")
@@ -130,10 +130,18 @@ def read_times(group: Any, n_rows: int) -> Times:
     return Times({"rate_hz": rate, "start_seconds": start if math.isfinite(start) else 0.0}, n_rows)
 
 
+def _is_vector(data: h5py.Dataset) -> bool:
+    """Whether a dataset is a row or a column, as MatNWB wrote vectors."""
+    return data.ndim == 2 and 1 in data.shape and math.prod(data.shape) <= _MOST_TIMES
+
+
 def _read_stamps(stamps: h5py.Dataset, n_rows: int) -> Times:
     mended = []
     if stamps.dtype.kind not in "iuf":
         raise OddNwbError(f"timestamps are of type {stamps.dtype}")
+    check_stored(stamps)
+    if stamps.ndim == 2:
+        stamps = stamps[()].ravel()
     n_times = min(n_rows, len(stamps))
     if len(stamps) != n_rows:
         mended.append(f"{len(stamps)} timestamps for {n_rows} samples: the first {n_times} of both are kept")

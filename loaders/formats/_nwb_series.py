@@ -15,7 +15,7 @@ from neurodata import names
 from neurodata.recording.timed import make_signal
 
 from ._nwb_channels import ChannelColumns, Channels, plain_channels, unique_ids
-from ._nwb_file import Item, Notes, OddNwbError, attribute, describe_group, member, number, text
+from ._nwb_file import Item, Notes, OddNwbError, attribute, check_stored, describe_group, member, number, text
 from ._nwb_rows import SeriesRows, Times, lazy_series, read_times
 from ._nwb_table import open_table, safe_columns
 
@@ -28,6 +28,8 @@ UNITS = {
 }  # fmt: skip
 """What NWB writers call units → as the schema writes them; others are kept as they are."""
 
+_MOST_CHANNELS = 100_000
+"""Channels of the widest series; a high-density array has some 5000, a grid of voxels millions."""
 _NEURAL = ("ElectricalSeries", "RoiResponseSeries", "PatchClampSeries", "DecompositionSeries")
 _STIMULI = ("OptogeneticSeries", "CurrentClampStimulusSeries", "VoltageClampStimulusSeries")
 _OWN = ("data", "timestamps", "starting_time", "sync", "electrodes", "rois", "control_description", "bands",
@@ -84,6 +86,9 @@ def _data_of(item: Item) -> h5py.Dataset:
         raise OddNwbError("its data is a single value")
     if data.dtype.kind not in "biuf":
         raise OddNwbError(f"its data is of type {data.dtype}")
+    if data.ndim > 3 or math.prod(data.shape[1:]) > _MOST_CHANNELS:
+        raise OddNwbError(f"its data has the shape {data.shape}: images and volumes are no traces")
+    check_stored(data)
     if 0 in data.shape[1:]:
         raise OddNwbError(f"its data has the shape {data.shape}, no channel")
     return data

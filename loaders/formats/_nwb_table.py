@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..discover import safe_name
-from ._nwb_file import Notes, OddNwbError, attribute, follow, member, plain, text
+from ._nwb_file import Notes, OddNwbError, attribute, check_stored, follow, member, plain, text
 
 _MOST_NESTED = 20_000_000
 """Most values of a nested column that are made into text."""
@@ -34,6 +34,11 @@ class Column:
         """Rows of the table."""
         shape = (self.indexes[-1] if self.indexes else self.data).shape
         return int(shape[0]) if shape else 0
+
+    @property
+    def is_lying(self) -> bool:
+        """Whether it is a row vector of shape ``(1, n)``, as MatNWB wrote columns."""
+        return not self.indexes and self.data.ndim == 2 and self.data.shape[0] == 1
 
     def ends(self) -> NDArray[np.int64]:
         """Position in ``data`` after the last value of each row, shape ``(row,)``; only of ragged columns."""
@@ -97,7 +102,8 @@ def open_table(group: Any, notes: Notes) -> Table:
     ids = member(group, "id")
     lengths = [column.n_rows for column in columns.values()]
     n_rows = int(ids.shape[0]) if isinstance(ids, h5py.Dataset) and ids.shape else max(lengths, default=0)
-    if lengths and n_rows not in lengths:
+    lying = [column.data.shape[1] for column in columns.values() if column.is_lying]
+    if lengths and n_rows not in (*lengths, *lying):
         n_rows = max(lengths)  # some writers leave the ids empty
     return Table(group, notes, n_rows, columns)
 
@@ -147,6 +153,10 @@ def _check_ends(index: h5py.Dataset, n_values: int, name: str) -> NDArray[np.int
 
 
 def _column_values(column: Column, n_rows: int) -> NDArray[Any]:
+    check_stored(column.data)
+    if column.is_lying and column.data.shape[1] == n_rows != 1:
+        values = _resolved(column.data, column.data[0])
+        return values if values.dtype.kind != "O" else _bounded_text([_object_text(v) for v in values], column.name)
     if column.n_rows != n_rows:
         raise OddNwbError(f"column {column.name!r} has {column.n_rows} rows, the table {n_rows}")
     if column.indexes or column.data.ndim > 1 or column.data.dtype.names:

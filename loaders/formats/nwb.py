@@ -66,7 +66,7 @@ class Nwb(FormatLoader):
     people are dropped. An object of an extension is read as the known type that it extends, where the file carries the
     specification; other extensions are skipped with one warning that names them.
 
-    Not read: images and movies, masks (centroids are), single spikes' waveforms, stimulus templates, scratch; they are
+    Not read: images, volumes and movies, masks (centroids are), single spikes' waveforms, stimulus templates, scratch; they are
     listed in ``metadata["extra"]["not_read"]``. NWB 1 and NWB in Zarr are refused.
 
     Parameters

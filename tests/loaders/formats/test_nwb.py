@@ -468,3 +468,76 @@ def test_nothing_else_is_said_about_clean_files(made, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         load(made.write_ephys(tmp_path / "a.nwb"))
+
+
+def series(file, name: str, shape: tuple[int, ...], **options) -> h5py.Dataset:
+    group = file.create_group(f"acquisition/{name}")
+    group.attrs["neurodata_type"], group.attrs["namespace"] = "TimeSeries", "core"
+    group.create_dataset("starting_time", data=0.0).attrs["rate"] = 30.0
+    data = group.create_dataset("data", shape, "f4", **options)
+    data.attrs["unit"] = "V"
+    return data
+
+
+def test_volumes_and_empty_promises_are_left_out(tmp_path):
+    with h5py.File(tmp_path / "a.nwb", "w") as file:
+        file.attrs["nwb_version"], file.attrs["neurodata_type"] = "2.6.0", "NWBFile"
+        series(file, "good", (20, 3))
+        series(file, "volumes", (4, 5, 6, 3))
+        series(file, "wide", (2, 400, 400))
+        series(file, "promised", (10**9, 10**3), chunks=(1000, 100))
+    with pytest.warns(UserWarning, match="is not read") as caught:
+        recording = load(tmp_path / "a.nwb")
+    assert list(recording.signals) == ["good"]
+    said = " ".join(str(warning.message) for warning in caught)
+    assert said.count("images and volumes are no traces") == 2
+    assert "promises 4000000000000 bytes, 0 are stored" in said
+
+
+def test_row_vectors_padded_words_and_numbers_as_text_of_old_matnwb(tmp_path):
+    with h5py.File(tmp_path / "a.nwb", "w") as file:
+        file.attrs["nwb_version"], file.attrs["neurodata_type"] = "2.0b", "NWBFile"
+        events = file.create_group("acquisition/events")
+        events.attrs["neurodata_type"] = "AnnotationSeries"
+        events["data"], events["timestamps"] = np.array([b" 55", b"  1"]), [0.5, 1.5]
+        trials = file.create_group("intervals/trials")
+        trials.attrs["neurodata_type"], trials.attrs["colnames"] = (
+            "TimeIntervals",
+            ["start_time", "stop_time", "rt", "kind"],
+        )
+        trials["id"], trials["start_time"], trials["stop_time"] = [0, 1, 2], [[0.0, 1, 2]], [[0.5, 1.5, 2.5]]
+        trials["rt"], trials["kind"] = [[0.1, 0.2, 0.3]], np.array([[b"a", b"b", b"c"]])
+        data = series(file, "volts", (4, 2))
+        del data.parent["starting_time"]
+        data.parent["timestamps"] = np.array([[0.0, 0.1, 0.25, 0.3]]).T
+        table = file.create_group("general/extracellular_ephys/electrodes")
+        table.attrs["neurodata_type"], table.attrs["colnames"] = "DynamicTable", ["x"]
+        table["id"], table["x"] = [0, 1], np.array([b"-17.5", b"NaN"])
+        region = data.parent.create_dataset("electrodes", data=[0, 1])
+        region.attrs["table"] = table.ref
+    recording = load(tmp_path / "a.nwb")
+    assert recording.events["events"]["label"].values.tolist() == ["55", "1"]
+    trials = recording.intervals["trials"]
+    assert trials["start"].values.tolist() == [0, 1, 2]
+    assert trials["rt"].values.tolist() == [0.1, 0.2, 0.3]
+    assert trials["kind"].values.tolist() == ["a", "b", "c"]
+    np.testing.assert_array_equal(recording.signals["volts"]["time"].values, [0.0, 0.1, 0.25, 0.3])
+    np.testing.assert_array_equal(recording.signals["volts"].coords["x"].values, [-17.5, np.nan])
+
+
+def test_cells_of_worms_get_canonical_labels(tmp_path):
+    with h5py.File(tmp_path / "a.nwb", "w") as file:
+        file.attrs["nwb_version"], file.attrs["neurodata_type"] = "2.6.0", "NWBFile"
+        file["general/subject/species"] = "Caenorhabditis elegans"
+        cells = file.create_group("processing/ophys/cells")
+        cells.attrs["neurodata_type"], cells.attrs["colnames"] = "PlaneSegmentation", ["ID_labels"]
+        cells["id"], cells["ID_labels"] = [0, 1, 2], ["AVAL", "", "rimr?"]
+        response = file.create_group("processing/ophys/dff")
+        response.attrs["neurodata_type"] = "RoiResponseSeries"
+        response.create_dataset("starting_time", data=0.0).attrs["rate"] = 3.0
+        response["data"] = np.ones((20, 3))
+        response.create_dataset("rois", data=[2, 1, 0]).attrs["table"] = cells.ref
+    signal = load(tmp_path / "a.nwb").signals["dff"]
+    assert signal.coords["label"].values.tolist() == ["", "", "AVAL"]
+    assert signal.coords["label_raw"].values.tolist() == ["rimr?", "", "AVAL"]
+    assert signal.coords["ID_labels"].values.tolist() == ["rimr?", "", "AVAL"]
