@@ -176,7 +176,7 @@ def _plan(name: str, raw: Path, settings: Sequence[str]) -> list[_Task]:
 def _plan_auto(raw: Path, settings: Sequence[str]) -> tuple[list[_Task], list[Outcome]]:
     check_exists("raw data", raw)
     loaders = [find_loader(name) for kind in ("loaders", "formats") for name in list_entries(kind)]
-    found, unread = find_recordings(raw, loaders)
+    found, unread = find_recordings(raw, loaders, forgiving=True)
     skipped = [Outcome(_below(raw, entry.path), SKIPPED, entry.reason) for entry in unread]
     if not found:
         shown = "\n".join(f"  - {entry.recording_id}: {entry.message}" for entry in skipped[:20]) or "  (it is empty)"

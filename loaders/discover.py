@@ -41,7 +41,9 @@ class Skipped:
     reason: str
 
 
-def find_recordings(raw: Path, loaders: Sequence[type[Loader]]) -> tuple[list[Found], list[Skipped]]:
+def find_recordings(
+    raw: Path, loaders: Sequence[type[Loader]], *, forgiving: bool = False
+) -> tuple[list[Found], list[Skipped]]:
     """Search a file or folder for recordings.
 
     A folder is shown to the loaders before what is in it; what a claimed folder holds, and the files that belong to a
@@ -53,6 +55,8 @@ def find_recordings(raw: Path, loaders: Sequence[type[Loader]]) -> tuple[list[Fo
         The file or folder.
     loaders
         Who is asked. Where several know the same path, the one with the highest `Loader.specificity` has it.
+    forgiving
+        Whether a loader that fails on a path in a way nobody foresaw is passed over, with that as the reason.
 
     Returns
     -------
@@ -65,10 +69,10 @@ def find_recordings(raw: Path, loaders: Sequence[type[Loader]]) -> tuple[list[Fo
     skipped: list[Skipped] = []
     taken: set[Path] = set()
     # Companions (.fdt, .vmrk, sidecars) may come before the file that they belong to.
-    pending = list(_walk(raw, loaders, claims, skipped))
+    pending = list(_walk(raw, loaders, claims, skipped, forgiving))
     for path in pending:
         if path not in taken:
-            winner, made, reason = _ask(path, loaders)
+            winner, made, reason = _ask(path, loaders, forgiving)
             claims += [(winner, claim) for claim in made] if winner else []
             taken.update(file for claim in made for file in claim.files)
             if not made:
@@ -79,13 +83,17 @@ def find_recordings(raw: Path, loaders: Sequence[type[Loader]]) -> tuple[list[Fo
 
 
 def _walk(
-    folder: Path, loaders: Sequence[type[Loader]], claims: list[tuple[type[Loader], Claim]], skipped: list[Skipped]
+    folder: Path,
+    loaders: Sequence[type[Loader]],
+    claims: list[tuple[type[Loader], Claim]],
+    skipped: list[Skipped],
+    forgiving: bool,
 ) -> Iterator[Path]:
     """Every file that lies in no claimed folder; the claims of folders are added to ``claims``."""
     if not folder.is_dir():
         yield folder
         return
-    winner, made, reason = _ask(folder, loaders)
+    winner, made, reason = _ask(folder, loaders, forgiving)
     if winner:
         claims += [(winner, claim) for claim in made]
         return
@@ -97,7 +105,7 @@ def _walk(
             continue
         if path.is_dir():
             if not path.is_symlink():
-                yield from _walk(path, loaders, claims, skipped)
+                yield from _walk(path, loaders, claims, skipped, forgiving)
         elif path.is_file():
             yield path
         else:
@@ -107,7 +115,7 @@ def _walk(
 _UNKNOWN = "no loader recognises it"
 
 
-def _ask(path: Path, loaders: Sequence[type[Loader]]) -> tuple[type[Loader] | None, list[Claim], str]:
+def _ask(path: Path, loaders: Sequence[type[Loader]], forgiving: bool) -> tuple[type[Loader] | None, list[Claim], str]:
     """Who has a path, what it made of it, and why nobody has it where nobody does."""
     best: list[tuple[type[Loader], list[Claim]]] = []
     reason = _UNKNOWN
@@ -121,6 +129,11 @@ def _ask(path: Path, loaders: Sequence[type[Loader]]) -> tuple[type[Loader] | No
             continue
         except OSError as error:
             reason = f"it cannot be read ({error.strerror})"
+            continue
+        except Exception as error:
+            if not forgiving:
+                raise
+            reason = f"{loader_name(loader)} failed on it ({type(error).__name__}: {error}); please report this"
             continue
         if made:
             best.append((loader, made))
@@ -176,7 +189,7 @@ def _name(raw: Path, claim: Claim) -> str:
 
 def stem(path: Path) -> str:
     """Return a file's name without ``.gz`` and without its suffix."""
-    return Path(path.name.removesuffix(".gz")).stem
+    return Path(path.name[:-3] if path.name.lower().endswith(".gz") else path.name).stem
 
 
 def _order(text: str) -> list[tuple[int, int | str]]:

@@ -87,6 +87,20 @@ def test_what_a_loader_knows_but_cannot_read_is_said_with_its_reason(folder):
     assert any("it is truncated" in entry.reason for entry in skipped if entry.path.name == "table.csv")
 
 
+def test_a_loader_that_fails_unforeseen_is_passed_over_only_where_many_are_asked(folder):
+    def failing(path):
+        if path.suffix == ".csv":
+            raise KeyError("rows")
+        return []
+
+    loaders = [loader("failing", 3, failing), loader("mine", 3, begins("MINE"))]
+    found, skipped = find_recordings(folder, loaders, forgiving=True)
+    assert len(found) == 4
+    assert "failing failed on it (KeyError: 'rows'); please report this" in {entry.reason for entry in skipped}
+    with pytest.raises(KeyError, match="rows"):
+        find_recordings(folder, loaders)
+
+
 def test_a_claimed_folder_owns_what_is_in_it(folder):
     def owner(path):
         return [Claim(path, tuple(path.iterdir()), part) for part in ("one", "two")] if path.name == "a" else []
