@@ -25,9 +25,6 @@ _MISSING = frozenset({"", "nan", "na", "n/a", "none", "null"})
 _INTEGER = re.compile(r"[+-]?\d{1,18}")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", re.IGNORECASE)
 
-TABLES = frozenset({".tsv", ".csv", ".htsv", ".ssv", ".pqt", ".parquet"})
-"""Suffixes of what `read_table` reads."""
-
 
 def read_table(path: Path) -> dict[str, NDArray[Any]]:
     """Return a table's columns under their names in the file, each of shape ``(row,)``.

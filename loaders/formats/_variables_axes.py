@@ -14,7 +14,7 @@ _FEWEST_SAMPLES = 20
 _FEWEST_PIXELS = 100
 """Two more dimensions at least this long, with no label for either, are those of images: a film is no table of trials."""
 
-CHANNEL_FIRST, TIME_FIRST = "channel_first", "time_first"
+CHANNEL_FIRST = "channel_first"
 
 
 def _is_sampled(path: str) -> bool:

@@ -41,7 +41,6 @@ class Moments:
     stop: float | None = None
     rate: float | None = None
     n_samples: int | None = None
-    default_rate: float | None = None
     events: dict[str, xr.Dataset] = field(default_factory=dict)
     intervals: dict[str, xr.Dataset] = field(default_factory=dict)
     units: xr.Dataset | None = None
