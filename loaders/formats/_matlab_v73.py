@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from neurodata.errors import RawFileError
 
-from ..hdf5 import is_hdf5, open_hdf5
+from ..hdf5 import is_hdf5, open_hdf5, read_part
 from ._variables_tree import Array, Cells, Node, Opaque, Read, Struct, Text, Tree, child_path
 
 _NUMBERS = {"double", "single", "logical", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}
@@ -197,7 +197,7 @@ def _reader(path: Path, name: str, dtype: np.dtype[Any]) -> Read:
     def read(key: tuple[slice, ...]) -> NDArray[Any]:
         try:
             with open_hdf5(path) as file:
-                return _plain(np.asarray(file[name][key[::-1]]), dtype).T
+                return _plain(read_part(file[name], *key[::-1]), dtype).T
         except (OSError, KeyError, ValueError, RuntimeError) as error:
             raise RawFileError(f"{path}: variable {name} cannot be read ({error}); fetch the file again") from error
 

@@ -15,7 +15,7 @@ from xarray.core import indexing
 from neurodata.errors import RawFileError
 from neurodata.recording.lazy import lazy_rows
 
-from ..hdf5 import open_hdf5
+from ..hdf5 import open_hdf5, read_part
 from ._nwb_file import OddNwbError, attribute, check_stored, member, number, scalar
 
 _MOST_TIMES = 8_000_000
@@ -77,7 +77,8 @@ class SeriesRows:
         return np.asarray(picked[inverse])
 
     def _slab(self, data: Any, low: int, high: int) -> NDArray[Any]:
-        return np.asarray(data[:, low:high].T if self.transposed else data[low:high])
+        rows = slice(low, high)
+        return read_part(data, slice(None), rows).T if self.transposed else read_part(data, rows)
 
 
 def lazy_series(data: h5py.Dataset, n_times: int, rows: SeriesRows) -> indexing.LazilyIndexedArray:

@@ -17,7 +17,7 @@ from neurodata.recording.timed import make_signal
 
 from ..base import Claim
 from ..format_loader import FormatLoader
-from ..hdf5 import is_hdf5, open_hdf5
+from ..hdf5 import is_hdf5, open_hdf5, read_part
 from ._calcium_footprints import centroids
 from ._calcium_rate import check_rate_option, choose_rate
 
@@ -171,7 +171,7 @@ def _lazy(path: Path, traces: h5py.Dataset) -> Any:
     def read(first: int, after: int) -> NDArray[Any]:
         try:
             with open_hdf5(path) as file:
-                return np.ascontiguousarray(file[name][:, first:after].T)
+                return np.ascontiguousarray(read_part(file[name], slice(None), slice(first, after)).T)
         except RawFileError:
             raise
         except Exception as error:  # as above

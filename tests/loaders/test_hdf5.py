@@ -8,7 +8,7 @@ import pytest
 
 from neurodata.errors import RawFileError
 from neurodata.loaders import hdf5
-from neurodata.loaders.hdf5 import is_hdf5, open_hdf5
+from neurodata.loaders.hdf5 import is_hdf5, open_hdf5, read_part
 
 
 @pytest.fixture
@@ -87,3 +87,27 @@ def test_a_file_that_takes_too_long_or_too_much_memory_is_refused(good, monkeypa
     with pytest.raises(RawFileError, match="holds more than 2 groups and datasets"):
         open_hdf5(good)
     hdf5._look_through.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "key", [(slice(10, 900),), (slice(None), slice(1, 5)), (slice(5, 5),), (slice(0, 1000), slice(0, 7))]
+)
+@pytest.mark.parametrize("chunks", [(1, 7), (1, 1), (50, 2), None])
+def test_many_small_chunks_are_read_a_few_at_a_time(tmp_path, monkeypatch, key, chunks):
+    values = np.arange(7000).reshape(1000, 7)
+    calls = []
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        data = file.create_dataset("x", data=values, chunks=chunks)
+        monkeypatch.setattr(hdf5, "_MOST_CHUNKS", 64)
+        monkeypatch.setattr(h5py.Dataset, "__getitem__", counting(calls, h5py.Dataset.__getitem__))
+        np.testing.assert_array_equal(read_part(data, *key), values[key])
+    if chunks == (1, 7) and key == (slice(10, 900),):
+        assert len(calls) == 14
+
+
+def counting(calls, getitem):
+    def counted(self, *arguments, **options):
+        calls.append(arguments)
+        return getitem(self, *arguments, **options)
+
+    return counted
