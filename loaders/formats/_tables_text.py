@@ -249,7 +249,8 @@ class Table:
     def column(self, number: int) -> NDArray[np.float64]:
         """Return one column of numbers, shape ``(row,)``."""
         steps = range(0, self.n_rows, 16 * _BLOCK_LINES)
-        parts = [self.rows(first, min(first + 16 * _BLOCK_LINES, self.n_rows))[:, number] for first in steps]
+        # Copied: a view of its column would keep each block of rows in memory.
+        parts = [self.rows(first, min(first + 16 * _BLOCK_LINES, self.n_rows))[:, number].copy() for first in steps]
         return np.concatenate(parts) if parts else np.zeros(0)
 
     @property
