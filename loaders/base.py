@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -175,9 +176,16 @@ def describe_sources(paths: Sequence[Path]) -> list[dict[str, Any]]:
     described = []
     for path in paths:
         try:
-            with path.open("rb") as stream:
-                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            status = path.stat()
+            digest = _digest(path, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
         except OSError as error:
             raise NeurodataError(f"{path}: a raw file is missing or cannot be read ({error.strerror})") from error
-        described.append({"name": path.name, "n_bytes": path.stat().st_size, "sha256": digest})
+        described.append({"name": path.name, "n_bytes": status.st_size, "sha256": digest})
     return described
+
+
+@functools.lru_cache(maxsize=1024)
+def _digest(path: Path, *state: int) -> str:
+    """The sha256 of a file; it is asked for when a recording is looked up and again when its metadata are made."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

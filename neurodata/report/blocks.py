@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -61,40 +63,47 @@ def make_block_scores(
     check_option("way of resampling", by, WAYS)
     check_baselines(predictions)
     tables = _tables(predictions)
+    resamples = _resamples(_blocks(next(iter(tables.values())), by, n_blocks), seed)
     module = sys.modules[read_entry("metrics", metric).__module__]
-    function = getattr(module, metric)
-    first = next(iter(tables.values()))
-    block = _blocks(first, by, n_blocks)
-    rng = np.random.default_rng(seed)
-    members = [np.flatnonzero(block == number) for number in range(block.max() + 1)]
-    picks = [
-        np.concatenate([members[i] for i in rng.integers(0, len(members), len(members))]) for _ in range(N_RESAMPLES)
-    ]
-
-    def score(table: pd.DataFrame, rows: NDArray[np.int64]) -> float:
-        return float(function(**{column: table[column].to_numpy()[rows] for column in module.needs}))
-
-    everything = np.arange(len(first))
-    values = {model: score(table, everything) for model, table in tables.items()}
-    drawn = {model: np.asarray([score(table, rows) for rows in picks]) for model, table in tables.items()}
+    drawn = {model: _score(module, metric, table, resamples.rows) for model, table in tables.items()}
     roles = {part.info["model"]: part.info["role"] for part in predictions}
-    others = [model for model in tables if roles[model] != MODEL]
-    best = max(others, key=lambda model: values[model])
+    best = max((model for model in tables if roles[model] != MODEL), key=lambda model: drawn[model][0])
     rows = []
-    for model in sorted(tables, key=lambda model: -values[model]):
-        low, high = np.percentile(drawn[model], [2.5, 97.5])
-        row: dict[str, Any] = {"model": model, "role": roles[model], "value": values[model], "low": low, "high": high}
-        row["n_blocks"] = len(members)
+    for model in sorted(tables, key=lambda model: -drawn[model][0]):
+        low, high = np.percentile(drawn[model][1:], [2.5, 97.5])
+        row: dict[str, Any] = {"model": model, "role": roles[model], "value": drawn[model][0], "low": low, "high": high}
+        row["n_blocks"] = resamples.n_blocks
         if roles[model] == MODEL:
-            ahead = np.percentile(drawn[model] - drawn[best], [2.5, 97.5])
-            row |= {
-                "best_other": best,
-                "ahead": values[model] - values[best],
-                "ahead_low": ahead[0],
-                "ahead_high": ahead[1],
-            }
+            gain = drawn[model] - drawn[best]
+            ahead_low, ahead_high = np.percentile(gain[1:], [2.5, 97.5])
+            row |= {"best_other": best, "ahead": gain[0], "ahead_low": ahead_low, "ahead_high": ahead_high}
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+@dataclass(frozen=True)
+class _Resamples:
+    """Rows of each resample; the first is everything, once."""
+
+    n_blocks: int
+    rows: list[NDArray[np.int64]]
+
+
+def _resamples(block: NDArray[np.int64], seed: int) -> _Resamples:
+    rng = np.random.default_rng(seed)
+    members = [np.flatnonzero(block == number) for number in range(block.max() + 1)]
+    picks = (rng.integers(0, len(members), len(members)) for _ in range(N_RESAMPLES))
+    drawn = [np.concatenate([members[i] for i in pick]) for pick in picks]
+    return _Resamples(len(members), [np.arange(len(block)), *drawn])
+
+
+def _score(
+    module: ModuleType, metric: str, table: pd.DataFrame, resamples: Sequence[NDArray[np.int64]]
+) -> NDArray[np.float64]:
+    """The metric of each resample, shape ``(resample,)``."""
+    columns = {column: table[column].to_numpy() for column in module.needs}
+    function = getattr(module, metric)
+    return np.asarray([function(**{name: values[rows] for name, values in columns.items()}) for rows in resamples])
 
 
 def _tables(predictions: Sequence[Predictions]) -> dict[str, pd.DataFrame]:
