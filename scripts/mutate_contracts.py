@@ -45,12 +45,12 @@ MUTATIONS = (
         (f"{_DAMAGE}::test_one_flipped_bit_anywhere_in_any_file_is_noticed",),
     ),
     Mutation(
-        "a missing chunk reads as its fill value", "neurodata/store/read.py",
+        "a missing chunk reads as its fill value", "neurodata/store/arrays.py",
         'raise IntegrityError(f"file {key!r} is missing") from None', "return",
         (f"{_DAMAGE}::test_a_deleted_shard_is_noticed",),
     ),
     Mutation(
-        "an empty chunk reads as its fill value", "neurodata/store/read.py",
+        "an empty chunk reads as its fill value", "neurodata/store/arrays.py",
         "if found.st_size == 0:", "if False:",
         (f"{_DAMAGE}::test_a_truncated_shard_is_noticed_wherever_it_ends",),
     ),

@@ -19,6 +19,7 @@ from zarr.storage import LocalStore
 from neurodata import names
 from neurodata.errors import StoreError
 from neurodata.recording.recording import Recording
+from neurodata.store.arrays import open_array, read_values
 from neurodata.store.chunks import ChunkPlan, chunk_keys, plan_chunks
 from neurodata.store.documents import LARGEST_DOCUMENT, read_documents
 from neurodata.store.layout import ArrayPlan, RecordingPlan, plan_recording
@@ -29,7 +30,6 @@ from neurodata.store.manifest import (
     documents_digest,
     make_manifest,
 )
-from neurodata.store.read import open_array, read_values
 
 Progress = Callable[[int, int], None]
 """Called with (bytes done, bytes in all)."""

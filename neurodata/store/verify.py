@@ -12,10 +12,11 @@ import zarr
 
 from neurodata.errors import NeurodataError
 from neurodata.recording.validate import list_problems
+from neurodata.store.arrays import open_array, read_values
 from neurodata.store.chunks import chunk_keys
 from neurodata.store.documents import document_problem, read_documents, read_root_attributes
 from neurodata.store.manifest import ARRAYS, CONTENT_DIGEST, MANIFEST, ContentDigest, make_manifest
-from neurodata.store.read import open_array, open_recording, read_values
+from neurodata.store.read import open_recording
 
 
 def verify_recording(folder: str | Path) -> list[str]:
