@@ -9,8 +9,8 @@ import pytest
 from neurodata.errors import IntegrityError, StoreError
 from neurodata.recording.recording import Recording
 from neurodata.recording.timed import make_signal
-from neurodata.store.documents import read_documents
 from neurodata.store.arrays import open_array, read_values
+from neurodata.store.documents import read_documents
 from neurodata.store.read import open_recording
 from neurodata.store.verify import schema_problems, verify_recording
 from neurodata.store.write import write_recording
