@@ -10,7 +10,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from neurodata import names
-from neurodata.recording._align_spikes import ON_EDGE_SECONDS, Floats, Positions, spans
+from neurodata.recording._align_spikes import Floats, Positions, spans
+from neurodata.recording.bins import ON_EDGE_SECONDS
 from neurodata.recording.clock import Clock
 from neurodata.recording.time_index import clock_of
 

@@ -9,16 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodata import names
+from neurodata.recording.bins import ON_EDGE_SECONDS, events_before
 from neurodata.recording.recording import Recording
 from neurodata.recording.time_index import TimeIndex
 from neurodata.recording.timed import VALIDITY
 
 Floats = NDArray[np.float64]
 Positions = NDArray[np.int64]
-
-ON_EDGE_SECONDS = 1e-9
-"""A time this little before an edge counts as on it: sixty rounding errors of float64 at 100 000 s, and far below the
-33 µs between two samples at 30 kHz."""
 
 OBSERVED = "obs_intervals"
 """Interval table of when units were watched (the word of NWB); its column ``unit`` may name the unit."""
@@ -78,10 +75,9 @@ def edge_positions(read_times: Callable[[int, int], Floats], n_events: int, edge
         Any shape, seconds.
     """
     positions = np.zeros(edges.shape, np.int64)
-    lowered = edges - ON_EDGE_SECONDS
     for begin in range(0, n_events, _BLOCK_EVENTS):
         # Times are sorted, so the counts of the blocks add up to the position in the whole.
-        positions += np.searchsorted(read_times(begin, min(begin + _BLOCK_EVENTS, n_events)), lowered)
+        positions += events_before(read_times(begin, min(begin + _BLOCK_EVENTS, n_events)), edges)
     return positions
 
 

@@ -5,6 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from neurodata.recording.bins import event_bins
+
+
+__all__ = ["count_events", "event_bins"]
+
 
 def count_events(
     times: NDArray[np.float64], units: NDArray[np.integer], n_units: int, rate_hz: float, n_bins: int
@@ -14,7 +19,7 @@ def count_events(
     Parameters
     ----------
     times
-        Event times in seconds from the session's start, sorted, shape ``(event,)``.
+        Event times in seconds from the session's start, shape ``(event,)``.
     units
         Row of the units table per event, shape ``(event,)``.
     n_units
@@ -27,10 +32,10 @@ def count_events(
     Returns
     -------
     counts
-        Shape ``(bin, unit)``. An event on an edge counts in the later bin.
+        Shape ``(bin, unit)``. An event on an edge, or at most 1 ns before it, counts in the later bin
+        (`neurodata.recording.bins` says why).
     """
-    edges = np.arange(n_bins + 1) / rate_hz
-    bins = np.searchsorted(edges, times, side="right") - 1
+    bins = event_bins(times, rate_hz, n_bins)
     inside = (bins >= 0) & (bins < n_bins)
     cell = bins[inside] * n_units + np.asarray(units, np.int64)[inside]
     return np.bincount(cell, minlength=n_bins * n_units).reshape(n_bins, n_units).astype(np.float32)

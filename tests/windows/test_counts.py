@@ -6,6 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from neurodata.recording.recording import Recording
+from neurodata.recording.timed import make_events, make_intervals, make_units
 from neurodata.windows.counts import count_events
 
 
@@ -33,3 +35,27 @@ def test_counts_are_those_of_a_loop(events, rate_hz):
         for k in range(40):
             expected[k, unit] += k / rate_hz <= time < (k + 1) / rate_hz
     np.testing.assert_array_equal(counts, expected)
+
+
+def test_a_rounding_error_before_an_edge_is_on_it():
+    times = np.array([0.1 + 0.7, np.nextafter(1.2, 0), 1.6 - 1.1e-9])
+    counts = count_events(times, np.zeros(3, np.int32), 1, 2.5, 5)
+    assert counts.ravel().tolist() == [0, 0, 1, 2, 0]
+
+
+def test_times_that_nobody_knows_are_not_counted():
+    assert count_events(np.array([0.1, np.nan, np.inf]), np.zeros(3, np.int32), 1, 10.0, 3).sum() == 1
+
+
+@given(st.integers(0, 10**6), st.sampled_from([10.0, 50.0]))
+def test_property_the_same_bins_as_spikes_aligned_to_second_0(seed, rate_hz):
+    rng = np.random.default_rng(seed)
+    times = np.sort(np.r_[rng.uniform(0, 2, 20), np.cumsum(np.full(19, 0.1))])
+    unit = rng.integers(0, 2, times.size).astype(np.int32)
+    units, spikes = make_units(["a", "b"]), make_events(times, unit=unit)
+    lasts = {"session": make_intervals([0.0], [2.0])}
+    recording = Recording(
+        {"dataset": "d", "recording_id": "d/r", "subject": {"id": "s"}}, {}, {"s": spikes}, lasts, units
+    )
+    aligned = recording.align([0.0], (0, 2), rate_hz).values[0]
+    np.testing.assert_array_equal(count_events(times, unit, 2, rate_hz, aligned.shape[0]), aligned)
