@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from neurodata.recording.bins import event_bins
 
-
 __all__ = ["count_events", "event_bins"]
 
 
