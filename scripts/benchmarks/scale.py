@@ -1,0 +1,250 @@
+"""Measure a store of ten thousand small recordings: opening it, asking its table, planning a run, and reading windows.
+
+The store is made once, through `write_recording`, and kept in the folder. Every measurement runs in a process of its own.
+Window time is compared with 16 recordings twice: with 16 long ones that hold as many windows altogether, and with 16 of
+the small ones, which fit into the processor's cache, as nobody's data do. Run: ``python scripts/benchmarks/scale.py FOLDER``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import neurodata as nd
+from neurodata.store.table import INDEX_FILE, list_recordings, write_index
+
+RATE_HZ, WINDOW_SECONDS, BATCH = 128.0, 1.0, 32
+SPECIES = ("Mus musculus", "Rattus norvegicus", "Homo sapiens", "Macaca mulatta", "Danio rerio")
+DATASETS, FEW = 20, 16
+ROUNDS, BATCHES = 15, 100
+BARS = {"open_store_seconds": 1.0, "open_store_rss_mb": 300.0, "table_seconds": 1.5, "window_time_ratio": 1.2}
+
+
+def make_recording(number: int, seconds: float | None = None) -> nd.Recording:
+    """Return a made-up recording: 8 to 32 channels of 15 to 30 s (or as long as asked for) at 128 Hz, int16 microvolts."""
+    rng = np.random.default_rng(number)
+    n_channels = 8 + number * 7 % 25
+    n_samples = int((15.0 + number % 16 if seconds is None else seconds) * RATE_HZ)
+    values = rng.integers(-3000, 3000, size=(n_samples, n_channels), dtype=np.int16)
+    labels = [f"E{channel:02d}" for channel in range(n_channels)]
+    signal = nd.make_signal(
+        values, channel_id=labels, units="uV", rate_hz=RATE_HZ, columns={"label": labels}, scale_factor=0.1, add_offset=0.0
+    )  # fmt: skip
+    dataset, animal = f"made_{number % DATASETS:02d}", number // 2
+    metadata = {
+        "dataset": dataset,
+        "recording_id": f"{dataset}/r{number:05d}",
+        "subject": {"id": f"s{animal:05d}", "species": SPECIES[animal % len(SPECIES)], "sex": "MF"[animal % 2]},
+        "modality": "eeg",
+        "session": str(number % 2),
+        "extra": {"genotype": ("wt", "het", "hom")[animal % 3], "score": float(rng.random())},
+    }
+    return nd.Recording(metadata, {"eeg": signal})
+
+
+def _write(task: tuple[str, int, float | None]) -> None:
+    folder, number, seconds = task
+    nd.write_recording(make_recording(number, seconds), folder)
+
+
+def build(folder: Path, n_recordings: int, seconds: float | None = None) -> dict[str, float]:
+    """Make a store, or what is missing of one; return what it took, per recording that was written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    there = set(list_recordings(folder))
+    wanted = [number for number in range(n_recordings) if f"made_{number % DATASETS:02d}/r{number:05d}" not in there]
+    if len(there) + len(wanted) != n_recordings:
+        raise SystemExit(
+            f"{folder} holds {len(there)} recordings already, others than those wanted; give another folder"
+        )
+    begin = time.perf_counter()
+    tasks = [(str(folder), number, seconds) for number in wanted]
+    with ProcessPoolExecutor(min(2, os.cpu_count() or 1), multiprocessing.get_context("spawn")) as pool:
+        for done, _ in enumerate(pool.map(_write, tasks, chunksize=16), 1):
+            if done % 1000 == 0:
+                say(f"{done} of {len(wanted)} recordings written, {time.perf_counter() - begin:.0f} s")
+    written, begin = time.perf_counter() - begin, time.perf_counter()
+    if wanted or not (folder / INDEX_FILE).exists():
+        write_index(folder)
+    indexed = time.perf_counter() - begin
+    return {"write_ms_per_recording": 1e3 * written / max(1, len(wanted)), "index_seconds": indexed}
+
+
+def measure_open(folder: Path) -> dict[str, Any]:
+    """Open a store in a fresh process that has imported nothing of what it takes; then ask its table."""
+    begin = time.perf_counter()
+    open_store = nd.open_store
+    imported = time.perf_counter()
+    store = open_store(folder)
+    opened = time.perf_counter()
+    if "torch" in sys.modules:
+        raise SystemExit("opening a store imported torch")
+    peak = resident_mb()
+    table = store.table
+    told = time.perf_counter()
+    chosen = {
+        "species and session": {"species": SPECIES[0], "session": "1"},
+        "metadata entry": {"genotype": "wt"},
+        "function": {"duration_seconds": lambda seconds: seconds > 20},
+        "member": {"signals": "eeg"},
+    }
+    selected = {name: timed(lambda wanted=wanted: store.select(**wanted)) for name, wanted in chosen.items()}
+    return {
+        "open_store_seconds": opened - begin,
+        "of_that_imports_seconds": imported - begin,
+        "open_store_rss_mb": peak,
+        "table_seconds": told - opened,
+        "table_rss_mb": resident_mb(),
+        "rows": len(table),
+        "select_seconds": selected,
+    }
+
+
+def make_data_module(store: nd.Store) -> nd.RecordingDataModule:
+    """The last fiftieth of the animals for testing, the rest for training."""
+    subjects = list(dict.fromkeys(store.table["subject"]))
+    split = nd.split_by("subject", test=subjects[-max(1, len(subjects) // 50) :])
+    return nd.RecordingDataModule(
+        store, inputs="eeg", split=split, window_seconds=WINDOW_SECONDS, rate_hz=RATE_HZ, scaling="none", batch_size=BATCH
+    )  # fmt: skip
+
+
+def measure_windows(folder: Path, few_long: Path) -> dict[str, Any]:
+    """Plan a run over all recordings, decode them, and time random batches beside those of 16 recordings."""
+    store = nd.open_store(folder)
+    begin = time.perf_counter()
+    module = make_data_module(store)
+    built = time.perf_counter()
+    many = module.dataset("train")
+    planned = time.perf_counter()
+    step = max(1, len(store) // FEW)
+    small = nd.Store(store.path, store.recording_ids[::step][:FEW])
+    datasets = {
+        "many": many,
+        "few_long": make_data_module(nd.open_store(few_long)).dataset("train"),
+        "few_small": make_data_module(small).dataset("train"),
+    }
+    touched = {name: timed(lambda dataset=dataset: touch(dataset)) for name, dataset in datasets.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in datasets}
+    for number in range(ROUNDS):
+        names = list(datasets)
+        for name in names[number % 3 :] + names[: number % 3]:
+            seconds[name].append(time_batches(datasets[name], number))
+    # Of each round the quotient, then the median: what else the machine does falls on all three.
+    quotient = {
+        other: statistics.median(a / b for a, b in zip(seconds["many"], seconds[other])) for other in list(datasets)[1:]
+    }
+    return {
+        "data_module_seconds": built - begin,
+        "dataset_seconds": planned - built,
+        "first_touch_ms_per_recording": 1e3 * touched["many"] / len(store),
+        "windows": {name: len(dataset) for name, dataset in datasets.items()},
+        "us_per_window": {name: 1e6 * statistics.median(s) / (BATCHES * BATCH) for name, s in seconds.items()},
+        "window_time_ratio": quotient["few_long"],
+        "window_time_ratio_to_16_of_them": quotient["few_small"],
+        "windows_rss_mb": resident_mb(),
+    }
+
+
+def touch(dataset: Any) -> None:
+    """Read one window of every recording, so that all are decoded and open."""
+    length = len(dataset)
+    # The shortest recording has 15 s; windows start at every sample, and most lie a second before the recording's end.
+    places = np.arange(0, length, int(13 * RATE_HZ))
+    for first in range(0, len(places), BATCH):
+        dataset.__getitems__(places[first : first + BATCH].tolist())
+
+
+def time_batches(dataset: Any, seed: int) -> float:
+    """Seconds for batches of random windows."""
+    draws = np.random.default_rng(seed).integers(0, len(dataset), (BATCHES, BATCH)).tolist()
+    begin = time.perf_counter()
+    for indices in draws:
+        dataset.__getitems__(indices)
+    return time.perf_counter() - begin
+
+
+def timed(work: Callable[[], Any]) -> float:
+    """Return the seconds that a call takes."""
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
+
+
+def resident_mb() -> float:
+    """Return the most memory this process has held so far, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
+
+
+def in_fresh_process(step: str, *folders: Path, cache: Path) -> dict[str, Any]:
+    """Return what one measurement printed, made in a process of its own."""
+    command = [sys.executable, __file__, "--step", step, *map(str, folders)]
+    limits = {"NEURODATA_CACHE": str(cache), "NEURODATA_CACHE_BYTES": str(64 * 2**30)}
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | limits, check=False)
+    if done.returncode:
+        raise SystemExit(f"measuring {step!r} failed:\n{done.stderr}")
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def measure_all(folder: Path, n_recordings: int) -> dict[str, Any]:
+    """Build both stores under ``folder`` and return every measurement."""
+    small, long = folder / f"store_{n_recordings}", folder / f"store_{FEW}_long_{n_recordings}"
+    built = build(small, n_recordings)
+    build(long, FEW, seconds=22.5 * n_recordings / FEW)
+    say("stores are there; measuring")
+    opened = in_fresh_process("open", small, cache=folder / "cache")
+    windows = in_fresh_process("windows", small, long, cache=folder / "cache")
+    return {"recordings": n_recordings, **built, **opened, **windows}
+
+
+def print_result(result: Mapping[str, Any]) -> None:
+    """Print every number, and whether the bars were reached."""
+    for key, value in result.items():
+        shown = f"{value:.4g}" if isinstance(value, float) else value
+        bar = f"   (bar: {BARS[key]:g}: {'reached' if value <= BARS[key] else 'MISSED'})" if key in BARS else ""
+        print(f"{key:34s} {shown}{bar}")
+
+
+def say(text: str) -> None:
+    """Tell how far it is, without touching what is printed as the result."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    """Build, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, nargs="*", help="where the stores are kept; else a temporary folder")
+    parser.add_argument("--recordings", type=int, default=10_000)
+    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    parser.add_argument("--build-only", action="store_true", help="make the stores and stop")
+    parser.add_argument("--step", choices=["open", "windows"], help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.step:
+        print(json.dumps({"open": measure_open, "windows": measure_windows}[options.step](*options.folder)))
+        return
+    place = nullcontext(options.folder[0]) if options.folder else tempfile.TemporaryDirectory(prefix="scale_")
+    with place as folder:
+        if options.build_only:
+            result: dict[str, Any] = build(Path(folder) / f"store_{options.recordings}", options.recordings)
+        else:
+            result = measure_all(Path(folder), options.recordings)
+    print(json.dumps(result)) if options.json else print_result(result)
+
+
+if __name__ == "__main__":
+    main()
