@@ -9,13 +9,16 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeGuard
 
 from neurodata import names
+from neurodata.checks import is_safe_part
 from neurodata.errors import IntegrityError, StoreError
 from neurodata.store.chunks import count_chunks
+from neurodata.store.files import Files, LocalFiles, files_at
 from neurodata.store.manifest import DOCUMENTS_DIGEST, MANIFEST, documents_digest
 
 LARGEST_DOCUMENT = 32 * 1024 * 1024
@@ -36,59 +39,125 @@ _ITEM_BYTES = {
 }  # fmt: skip
 
 
-def recording_name(folder: Path) -> str:
+def recording_name(location: Path | Files) -> str:
     """Name a recording in a message."""
-    return f"recording {'/'.join(folder.parts[-2:])!r}"
+    return f"recording {'/'.join(location.parts[-2:])!r}"
 
 
-def read_root_attributes(folder: Path) -> dict[str, Any]:
+def read_root_attributes(location: Path | Files) -> dict[str, Any]:
     """Return a recording's root attributes: ``neurodata_format``, ``metadata`` and ``manifest``.
 
     Raises
     ------
     StoreError
-        If there is no recording in ``folder``, or its format is newer than this version of neurodata reads.
+        If there is no recording, or its format is newer than this version of neurodata reads.
     """
-    if not (folder / "zarr.json").is_file():
+    return check_root(location, read_root_document(location))
+
+
+def read_root_document(location: Path | Files) -> dict[str, Any]:
+    """Return a recording's root ``zarr.json``; raises StoreError where there is none."""
+    try:
+        return _read_document(files_at(location), "", recording_name(location))
+    except FileNotFoundError:
         raise StoreError(
-            f"no recording at {str(folder)!r}: expected STORE/DATASET/RECORDING; 'neurodata info STORE' lists a store's recordings"
-        )
-    return check_root(folder, _read_document(folder, ""))
+            f"no recording at {str(location)!r}: expected STORE/DATASET/RECORDING; 'neurodata info STORE' lists a store's "
+            "recordings"
+        ) from None
 
 
-def read_documents(folder: Path) -> dict[str, dict[str, Any]]:
+def read_documents(location: Path | Files) -> dict[str, dict[str, Any]]:
     """Return every ``zarr.json`` of a recording: path relative to the recording (root: ``""``) → document.
+
+    On this disk each file is read, on a server the root's consolidated copy of them all.
 
     Raises
     ------
     StoreError
-        If there is no recording in ``folder``.
+        If there is no recording at ``location``.
     IntegrityError
         If a document cannot be read or describes what format 1 does not have.
     """
-    if not (folder / "zarr.json").is_file():
-        read_root_attributes(folder)
-    found = {}
-    for place, _, files in os.walk(folder, followlinks=False):
-        if "zarr.json" in files:
-            path = "" if Path(place) == folder else Path(place).relative_to(folder).as_posix()
-            found[path] = _read_document(folder, path)
+    files, name, root = files_at(location), recording_name(location), read_root_document(location)
+    if not isinstance(files, LocalFiles):
+        check_root(location, root)  # a format that is newer, or no recording at all, is told first
+        return documents_of(root, name)
+    found = {"": root}
+    for path in _walk(str(files.folder)):
+        found[path] = _read_document(files, path, name)
         if len(found) > _MOST_DOCUMENTS:
-            raise IntegrityError(f"{recording_name(folder)} has more than {_MOST_DOCUMENTS} groups and arrays")
+            raise IntegrityError(f"{name} has more than {_MOST_DOCUMENTS} groups and arrays")
     return dict(sorted(found.items()))
 
 
-def _read_document(folder: Path, path: str) -> dict[str, Any]:
-    file, where = folder / path / "zarr.json", f"{recording_name(folder)}: {f'{path}/zarr.json'.lstrip('/')}"
+def documents_of(root: dict[str, Any], name: str) -> dict[str, dict[str, Any]]:
+    """Return every document of a recording from the consolidated copy in its root, each checked as if read by itself.
+
+    Raises
+    ------
+    IntegrityError
+        If there is no such copy or one of the documents is not of format 1.
+    """
+    consolidated = root.get("consolidated_metadata")
+    copies = consolidated.get("metadata") if isinstance(consolidated, dict) else None
+    if not isinstance(copies, dict):
+        raise IntegrityError(
+            f"{name}: zarr.json holds no consolidated copy of all documents, which remote reading needs"
+        )
+    if len(copies) > _MOST_DOCUMENTS:
+        raise IntegrityError(f"{name} has more than {_MOST_DOCUMENTS} groups and arrays")
+    found = {"": root}
+    for path, document in copies.items():
+        if not all(is_safe_part(part) for part in path.split("/")):
+            raise IntegrityError(f"{name}: {path[:200]!r} is no path of a group or array")
+        found[path] = _checked(document, f"{name}: {path}/zarr.json")
+    return dict(sorted(found.items()))
+
+
+def _walk(folder: str) -> Iterator[str]:
+    """Every folder below one that holds a document; folders of chunks are not looked into."""
+    waiting = [""]
+    while waiting:
+        place = waiting.pop()
+        with suppress(NotADirectoryError, FileNotFoundError), os.scandir(f"{folder}/{place}") as entries:
+            for entry in entries:
+                if place and entry.name == "zarr.json":
+                    yield place
+                elif entry.is_dir(follow_symlinks=False):
+                    waiting.append(f"{place}/{entry.name}" if place else entry.name)
+
+
+def _read_document(files: Files, path: str, name: str) -> dict[str, Any]:
+    key = f"{path}/zarr.json" if path else "zarr.json"
     try:
-        if not file.is_file():
-            raise IntegrityError(f"{where} is not a plain file")
-        if file.stat().st_size > LARGEST_DOCUMENT:
-            raise IntegrityError(f"{where} is larger than {LARGEST_DOCUMENT} bytes")
-        text = file.read_text(encoding="utf-8")
-        document = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
-    except (ValueError, OSError, RecursionError) as error:
+        data = files.read(key, LARGEST_DOCUMENT)
+    except FileNotFoundError:
+        if path:
+            raise IntegrityError(f"{name}: {key} is not a plain file") from None
+        raise
+    except (IntegrityError, OSError) as error:
+        raise IntegrityError(f"{name}: {key} cannot be read: {error}") from error
+    return parse_document(data, f"{name}: {key}")
+
+
+def parse_document(data: bytes, where: str) -> dict[str, Any]:
+    """Return a ``zarr.json``, checked.
+
+    Parameters
+    ----------
+    data
+        The file's bytes.
+    where
+        Its name in a message.
+    """
+    try:
+        document = json.loads(data.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite)
+    except (ValueError, RecursionError) as error:
         raise IntegrityError(f"{where} cannot be read: {error}") from error
+    return _checked(document, where)
+
+
+def _checked(document: Any, where: str) -> dict[str, Any]:
     if not isinstance(document, dict) or document.get("node_type") not in ("array", "group"):
         raise IntegrityError(f"{where} is not a Zarr v3 document")
     problem = _nesting_problem(document) or _array_problem(document)
@@ -185,22 +254,22 @@ def _are_sizes(value: Any, least: int) -> TypeGuard[list[int]]:
     return isinstance(value, list) and all(type(n) is int and least <= n < 2**53 for n in value) and bool(value)
 
 
-def check_root(folder: Path, document: Mapping[str, Any]) -> dict[str, Any]:
+def check_root(location: Path | Files, document: Mapping[str, Any]) -> dict[str, Any]:
     """Return a root document's attributes, or raise where it is no recording of a format that is read here."""
     attributes: dict[str, Any] = document["attributes"]
     number = attributes.get("neurodata_format")
     if type(number) is int and number > names.FORMAT_NUMBER:
         raise StoreError(
-            f"{recording_name(folder)} is of store format {number}, this version reads up to {names.FORMAT_NUMBER}; "
+            f"{recording_name(location)} is of store format {number}, this version reads up to {names.FORMAT_NUMBER}; "
             "upgrade neurodata"
         )
     if type(number) is not int or number != names.FORMAT_NUMBER or document["node_type"] != "group":
         raise StoreError(
-            f"{recording_name(folder)} is not a neurodata recording: expected a Zarr group whose attribute "
+            f"{recording_name(location)} is not a neurodata recording: expected a Zarr group whose attribute "
             f"'neurodata_format' is 1 to {names.FORMAT_NUMBER}, got {document['node_type']} with {str(number)[:40]!r}"
         )
     if not isinstance(attributes.get("metadata"), dict) or not isinstance(attributes.get(MANIFEST), dict):
-        raise IntegrityError(f"{recording_name(folder)}: the root attributes lack 'metadata' or 'manifest'")
+        raise IntegrityError(f"{recording_name(location)}: the root attributes lack 'metadata' or 'manifest'")
     return attributes
 
 
