@@ -168,6 +168,13 @@ Location: TypeAlias = Path | Files
 """Where a recording or a store is: a folder of this disk, or files on a server."""
 
 
+def as_location(location: str | Path | Files) -> Location:
+    """Return a location given as text too: a path stays a path, an address becomes the files there."""
+    if isinstance(location, str):
+        return files_at(location) if location.startswith(REMOTE_SCHEMES) else Path(location)
+    return location
+
+
 def files_at(location: str | Path | Files) -> Files:
     """Return the files at a path, or at an address that begins with ``https://``, ``http://`` or ``s3://``."""
     if isinstance(location, Path):
