@@ -52,3 +52,11 @@ class LeakageError(NeurodataError):
 
 class CheckpointError(NeurodataError):
     """A checkpoint does not fit the model or is damaged."""
+
+
+class CacheError(NeurodataError):
+    """The decoded cache cannot hold or give what a run needs."""
+
+
+class CacheWarning(UserWarning):
+    """The decoded cache holds more than its limit, because all of it is in use."""
