@@ -25,7 +25,7 @@ from neurodata.store.row import LONGEST_METADATA, NUMBERS, read_row
 INDEX_FILE = "index.parquet"
 _STAMP = "stamp"
 _ALL = (*COLUMNS, _STAMP)
-_LARGEST_INDEX = 256 * 1024 * 1024
+LARGEST_INDEX = 256 * 1024 * 1024
 _LARGEST_DECODED = 1024 * 1024 * 1024
 _MOST_ROWS = 1_000_000
 
@@ -201,7 +201,7 @@ def _table_of(columns: Mapping[str, NDArray[Any]]) -> pd.DataFrame:
 
 def _read_index(store: Path) -> pd.DataFrame:
     try:
-        if os.path.getsize(store / INDEX_FILE) <= _LARGEST_INDEX:
+        if os.path.getsize(store / INDEX_FILE) <= LARGEST_INDEX:
             return _parse_index((store / INDEX_FILE).read_bytes())
     except Exception:  # a cache in any state is no reason to fail
         pass
@@ -210,8 +210,8 @@ def _read_index(store: Path) -> pd.DataFrame:
 
 def _parse_index(data: bytes) -> pd.DataFrame:
     try:
-        if len(data) > _LARGEST_INDEX:
-            raise ValueError(f"{len(data)} bytes, at most {_LARGEST_INDEX} are read")
+        if len(data) > LARGEST_INDEX:
+            raise ValueError(f"{len(data)} bytes, at most {LARGEST_INDEX} are read")
         texts = [name for name in _ALL if name not in NUMBERS]
         # Equal texts are kept once, in the file and here: a small file of one long text a million times stays small.
         file = pq.ParquetFile(

@@ -1,8 +1,7 @@
-"""Which stretches of which recordings are learned from, chosen on, and scored: and the guard that they stay apart."""
+"""Which stretches of which recordings are learned from, chosen on, and scored."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,11 +9,16 @@ from typing import Any
 import numpy as np
 
 from neurodata import names
-from neurodata.checks import check_option, check_positive, suggest
+from neurodata.checks import check_option, suggest
 from neurodata.errors import LeakageError, NeurodataError
 from neurodata.recording.recording import Recording
 from neurodata.store.manifest import json_digest
 from neurodata.store.store import Store
+from neurodata.windows.leakage import check_leakage as check_leakage
+from neurodata.windows.leakage import check_unseen as check_unseen
+
+_MOST_NAMED = 50
+"""Names that are written out in a message."""
 
 
 @dataclass(frozen=True, order=True)
@@ -97,7 +101,7 @@ class SplitRule:
         alias = _aliases(self.same_animal, set(listed.values()))
         subjects = {recording_id: alias.get(subject, subject) for recording_id, subject in listed.items()}
         contents = dict(zip(table["recording_id"], table["content_sha256"]))
-        whole = {recording_id: _whole(recording_id, recording) for recording_id, recording in zip(listed, store)}
+        whole = {name: _whole(name, seconds) for name, seconds in zip(listed, table["duration_seconds"].tolist())}
         if self.by == "time":
             parts = self._by_time(list(whole.values()))
         elif self.by == "intervals":
@@ -114,14 +118,18 @@ class SplitRule:
         self, whole: Mapping[str, Stretch], keys: Mapping[str, str], listed: Mapping[str, str]
     ) -> dict[str, tuple[Stretch, ...]]:
         """Put each key into the part it is named for; ``listed`` gives the name a key has in the store."""
+        named: dict[str, set[str]] = {}
+        for recording, key in keys.items():
+            for name in _names_of(key, listed[recording], recording):
+                named.setdefault(name, set()).add(key)
         part_of: dict[str, str] = {}
         for part, wanted in self.chosen.items():
             for name in wanted:
-                found = {key for recording, key in keys.items() if name in _names_of(key, listed[recording], recording)}
+                found = named.get(name, set())
                 if not found:
                     known = sorted(set(listed.values()))
                     raise NeurodataError(
-                        f"no {self.by} {name!r} to put into {part}; known: {', '.join(known)}"
+                        f"no {self.by} {name!r} to put into {part}; known: {_some(known)}"
                         f"{suggest(name, [*known, *(key.split('/')[-1] for key in known)])}"
                     )
                 for key in found:
@@ -161,9 +169,8 @@ class SplitRule:
         return {part: tuple(parts[part]) for part in names.PARTS if part in parts}
 
 
-def _whole(recording_id: str, recording: Recording) -> Stretch:
-    """The recording itself is asked: the store's table knows neither a late start nor an irregular clock."""
-    duration = recording.duration_seconds
+def _whole(recording_id: str, duration: float) -> Stretch:
+    """All of a recording, from the session's start to the end that the store's table gives; NaN where it is unknown."""
     if not duration > 0:
         raise NeurodataError(
             f"the duration of {recording_id} is unknown (its signal counts frames, or is empty); "
@@ -179,17 +186,23 @@ def _names_of(key: str, listed: str, recording_id: str) -> set[str]:
 
 def _aliases(same_animal: Sequence[Sequence[str]], known: set[str]) -> dict[str, str]:
     """Subject key → first key of its animal; groups that share a key are one animal."""
-    animals: list[set[str]] = []
+    animal_of: dict[str, set[str]] = {}
     for group in same_animal:
         for key in group:
             if key not in known:
                 raise NeurodataError(
                     f"same_animal names {key!r}, which no recording of the store has as its subject; "
-                    f"known: {', '.join(sorted(known))}{suggest(key, known)}"
+                    f"known: {_some(sorted(known))}{suggest(key, known)}"
                 )
-        touched = [animal for animal in animals if animal & set(group)]
-        animals = [animal for animal in animals if animal not in touched] + [set(group).union(*touched)]
-    return {key: min(animal) for animal in animals for key in animal}
+        animal = set(group).union(*(animal_of.get(key, ()) for key in group))
+        animal_of |= dict.fromkeys(animal, animal)
+    return {key: min(animal) for key, animal in animal_of.items()}
+
+
+def _some(known: Sequence[str]) -> str:
+    """Names for a message, the first of them where there are thousands."""
+    rest = len(known) - _MOST_NAMED
+    return ", ".join(known[:_MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _labelled_stretches(recording: Recording, name: str) -> list[tuple[Stretch, str]]:
@@ -263,87 +276,6 @@ def split_by(
 def _as_names(wanted: Sequence[str]) -> tuple[str, ...]:
     """One name may be given as text; its letters are not names."""
     return (wanted,) if isinstance(wanted, str) else tuple(wanted)
-
-
-def check_leakage(split: Split, window_seconds: float, lag_seconds: float = 0.0) -> None:
-    """Raise where a window of one part could share time, or an animal, with another part.
-
-    Parameters
-    ----------
-    split
-        What is to be checked.
-    window_seconds
-        Length of a window.
-    lag_seconds
-        How far beyond its window a model or its target looks.
-
-    Raises
-    ------
-    LeakageError
-        If stretches of two parts are closer than ``window_seconds + lag_seconds`` in one recording; if a subject
-        split has one animal on both sides; or if the same data stand on both sides under two names.
-    """
-    check_positive("window_seconds", window_seconds)
-    if not lag_seconds >= 0:
-        raise NeurodataError(f"lag_seconds must be 0 or more, got {lag_seconds!r}")
-    problems = []
-    for one, other in itertools.combinations(split.parts, 2):
-        problems += _close_stretches(split, one, other, window_seconds + lag_seconds)
-        problems += _shared_keys(split, one, other)
-    if problems:
-        raise LeakageError(
-            "the split leaks, so its scores could not be believed:\n" + "\n".join(f"  - {p}" for p in problems)
-        )
-
-
-def _close_stretches(split: Split, one: str, other: str, reach: float) -> list[str]:
-    problems = []
-    for a, b in itertools.product(split.parts[one], split.parts[other]):
-        gap = max(a.start, b.start) - min(a.stop, b.stop)
-        if a.recording_id == b.recording_id and gap < reach - 1e-9:
-            problems.append(
-                f"{a.recording_id}: {one} [{a.start:g}, {a.stop:g}) s and {other} [{b.start:g}, {b.stop:g}) s are "
-                f"{max(gap, 0):g} s apart, windows reach {reach:g} s; take guard_seconds={reach:g} or more"
-            )
-    return problems
-
-
-def _shared_keys(split: Split, one: str, other: str) -> list[str]:
-    problems = []
-    sides = (split.recordings(one), split.recordings(other))
-    if split.by == "subject":
-        shared = set.intersection(*({split.subjects.get(r, r) for r in side} for side in sides))
-        problems += [f"subject {subject!r} is in both {one} and {other}" for subject in sorted(shared)]
-    for a, b in itertools.product(*sides):
-        if a != b and split.contents.get(a) is not None and split.contents.get(a) == split.contents.get(b):
-            problems.append(f"{a} ({one}) and {b} ({other}) hold the same data")
-    return problems
-
-
-def check_unseen(trained_on: Sequence[str], scored_on: Sequence[str], subjects: Mapping[str, str], what: str) -> None:
-    """Raise where a model that is to be scored was trained on a subject it is scored on.
-
-    Parameters
-    ----------
-    trained_on
-        Recording ids from a checkpoint's manifest.
-    scored_on
-        Recording ids of the test part.
-    subjects
-        Recording id → subject key.
-    what
-        Name of the model, for the message.
-
-    Raises
-    ------
-    LeakageError
-        Names the subjects seen in training.
-    """
-    seen = {subjects.get(r, r) for r in trained_on} & {subjects.get(r, r) for r in scored_on}
-    if seen:
-        raise LeakageError(
-            f"{what} was trained on {', '.join(sorted(seen))} and cannot be scored on it; pretrain without"
-        )
 
 
 def describe(split: Split) -> dict[str, Any]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+import shutil
+import time
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurodata.errors import LeakageError, NeurodataError
+from neurodata.errors import IntegrityError, LeakageError, NeurodataError
 from neurodata.recording.recording import Recording
 from neurodata.recording.timed import make_intervals, make_signal
 from neurodata.store.store import open_store
+from neurodata.store.table import write_index
 from neurodata.store.write import write_recording
 from neurodata.windows.select import make_windows
 from neurodata.windows.splits import Split, Stretch, check_leakage, check_unseen, describe, split_by
@@ -262,6 +266,62 @@ def test_property_the_guard_raises_only_where_stretches_come_near(train, test):
             check_leakage(two(train, test), 2.0, 0.5)
     else:
         check_leakage(two(train, test), 2.0, 0.5)
+
+
+@given(train=stretches, test=stretches, window=st.integers(1, 6))
+def test_property_the_guard_lists_what_looking_at_every_pair_finds(train, test, window):
+    reach, expected = window / 2, []
+    for a, b in itertools.product(train, test):
+        gap = max(a.start, b.start) - min(a.stop, b.stop)
+        if a.recording_id == b.recording_id and gap < reach - 1e-9:
+            expected.append(
+                f"  - {a.recording_id}: train [{a.start:g}, {a.stop:g}) s and test [{b.start:g}, {b.stop:g}) s"
+            )
+    try:
+        check_leakage(two(train, test), reach)
+        found = []
+    except LeakageError as error:
+        found = [line.split(" are ")[0] for line in str(error).splitlines()[1:]]
+    assert found == expected
+
+
+def test_of_very_many_leaks_the_first_are_listed():
+    train = [Stretch(f"a/{number}", 0, 30) for number in range(140)]
+    with pytest.raises(LeakageError, match=r"a/0: .*\n  - a/1: (.*\n){99}  - and 40 more$"):
+        check_leakage(two(train, train), 5.0)
+
+
+def test_the_guard_compares_stretches_of_one_recording_only_and_near_ones_only():
+    parts = [[], []]
+    for number in range(5000):
+        parts[number % 2].append(Stretch("a/long", number * 20.0, number * 20.0 + 10.0))
+        parts[number % 2].append(Stretch(f"a/{number}", 0.0, 10.0))
+    contents = {stretch.recording_id: stretch.recording_id for part in parts for stretch in part}
+    split = two(*parts, by="recording", contents=contents | {"a/long": None})
+    begin = time.process_time()
+    check_leakage(split, 10.0)
+    assert time.process_time() - begin < 2.5  # 0.05 s; looking at every pair took half a minute
+    with pytest.raises(LeakageError, match=r"a/long: train \[0, 10\) s and test \[20, 30\) s are 10 s apart"):
+        check_leakage(split, 10.5)
+
+
+def test_a_split_is_made_from_the_table_without_opening_a_recording(tmp_path):
+    for name in ("first", "second"):
+        write_recording(recording(f"lab_a/{name}", name, start_seconds=30.0), tmp_path)
+    write_index(tmp_path)
+    for path in (tmp_path / "lab_a").glob("*/signals/calcium/channel_id"):
+        shutil.rmtree(path)
+    with pytest.raises(IntegrityError):
+        open_store(tmp_path)["first"]
+    split = split_by("recording", test=["first"]).apply(open_store(tmp_path))
+    assert split.parts["test"] == (Stretch("lab_a/first", 0.0, 130.0),)
+
+
+def test_of_very_many_known_names_the_first_are_listed(tmp_path):
+    for number in range(53):
+        write_recording(recording(f"lab_a/r{number:02d}", f"s{number:02d}", seconds=2.0), tmp_path)
+    with pytest.raises(NeurodataError, match=r"known: lab_a/s00, .*lab_a/s49 and 3 more; did you mean 'lab_a/s52'"):
+        split_by("subject", test=["lab_a/s522"]).apply(open_store(tmp_path))
 
 
 def test_a_split_has_one_digest_whatever_the_order():
