@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,15 @@ from neurodata.recording.recording import Recording
 from neurodata.recording.timed import text_array
 from neurodata.store.arrays import LARGEST_FILE, StoredArray, open_array, read_values
 from neurodata.store.documents import check_root, document_problem, read_documents, recording_name
+from neurodata.store.files import REMOTE_SCHEMES, Files
 from neurodata.store.layout import EVENT_INDEX, StoredRecording, assemble_recording
 
 _LARGEST_TEXT = 50_000_000
 
 
-def open_recording(path: str | Path, *, decode: bool = True) -> Recording:
+def open_recording(
+    path: str | Path | Files, *, decode: bool = True, storage_options: Mapping[str, Any] | None = None
+) -> Recording:
     """Open a stored recording lazily.
 
     Every attribute is checked against the recording's digest on opening, every value against its checksum when it is
@@ -29,9 +33,11 @@ def open_recording(path: str | Path, *, decode: bool = True) -> Recording:
     Parameters
     ----------
     path
-        ``STORE/DATASET/RECORDING``.
+        ``STORE/DATASET/RECORDING``: a folder, or its address (``https://…``, ``http://…``, ``s3://…``).
     decode
         Whether ``signals[…]`` gives integers as physical float32 or as they are stored.
+    storage_options
+        For an address: obstore's settings, such as ``{"region": "eu-west-1"}`` (docs/remote.md).
 
     Raises
     ------
@@ -46,7 +52,7 @@ def open_recording(path: str | Path, *, decode: bool = True) -> Recording:
     >>> recording = nd.open_recording("store/kato_brain_2015/worm1")  # doctest: +SKIP
     >>> recording.signals["calcium"].sel(time=slice(10, 20))  # doctest: +SKIP
     """
-    folder = Path(path)
+    folder = _located(path, storage_options)
     documents = read_documents(folder)
     attributes = check_root(folder, documents[""])
     problem = document_problem(documents)
@@ -54,11 +60,7 @@ def open_recording(path: str | Path, *, decode: bool = True) -> Recording:
         raise IntegrityError(f"{recording_name(folder)}: {problem}; run 'neurodata verify' and convert it again")
     groups = {path: document["attributes"] for path, document in documents.items() if document["node_type"] == "group"}
     try:
-        arrays = {
-            path: _variable(folder, path, document)
-            for path, document in documents.items()
-            if document["node_type"] == "array" and path.rsplit("/")[-1] != EVENT_INDEX
-        }
+        arrays = _variables(folder, documents)
         return assemble_recording(StoredRecording(groups, arrays), attributes["metadata"], decode=decode)
     except StoreError as error:
         where = recording_name(folder)
@@ -67,7 +69,28 @@ def open_recording(path: str | Path, *, decode: bool = True) -> Recording:
         raise IntegrityError(f"{recording_name(folder)} is not laid out as store format 1 says: {error}") from error
 
 
-def _variable(folder: Path, path: str, document: Mapping[str, Any]) -> xr.Variable:
+def _located(path: str | Path | Files, storage_options: Mapping[str, Any] | None) -> Path | Files:
+    if isinstance(path, str) and path.startswith(REMOTE_SCHEMES):
+        from neurodata.store.remote import RemoteFiles
+
+        return RemoteFiles(path, storage_options)
+    return Path(path) if isinstance(path, str) else path
+
+
+def _variables(folder: Path | Files, documents: Mapping[str, dict[str, Any]]) -> dict[str, xr.Variable]:
+    """Every array's variable; on a server, where each text costs a way there and back, several at a time."""
+    wanted = [
+        path
+        for path, document in documents.items()
+        if document["node_type"] == "array" and path.rsplit("/")[-1] != EVENT_INDEX
+    ]
+    if isinstance(folder, Path) or not folder.remote:
+        return {path: _variable(folder, path, documents[path]) for path in wanted}
+    with ThreadPoolExecutor(8) as threads:
+        return dict(zip(wanted, threads.map(lambda path: _variable(folder, path, documents[path]), wanted)))
+
+
+def _variable(folder: Path | Files, path: str, document: Mapping[str, Any]) -> xr.Variable:
     """A lazy variable; text is read at once (its width is not known before, and labels are few)."""
     dimensions, attributes = document["dimension_names"], document["attributes"]
     if document["data_type"] != "string":
