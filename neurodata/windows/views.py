@@ -8,6 +8,7 @@ and store what comes out as a signal of its own. Statistics are no view either: 
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 import itertools
 import math
@@ -16,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral, Real
 from types import MappingProxyType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 import xarray as xr
 
@@ -24,24 +25,26 @@ from neurodata import names
 from neurodata.checks import check_option
 from neurodata.errors import LeakageError, NeurodataError
 from neurodata.recording.recording import physical
-from neurodata.windows.eeg_views import AVERAGE, BIPOLAR, LAPLACIAN, re_reference
-from neurodata.windows.filters import band_pass, notch
-from neurodata.windows.fmri_views import framewise_displacement, remove_drift
-from neurodata.windows.splits import Split
+
+if TYPE_CHECKING:
+    from neurodata.windows.splits import Split
 
 Value = bool | int | float | str | tuple[str, ...] | None
 Function = Callable[..., xr.DataArray]
 
-VIEWS: Mapping[str, Function] = MappingProxyType(
+_FILTERS, _EEG, _FMRI = (f"neurodata.windows.{file}" for file in ("filters", "eeg_views", "fmri_views"))
+
+VIEWS: Mapping[str, str] = MappingProxyType(
     {
-        "band_pass": band_pass,
-        "notch": notch,
-        "re_reference": re_reference,
-        "remove_drift": remove_drift,
-        "framewise_displacement": framewise_displacement,
+        "band_pass": _FILTERS,
+        "notch": _FILTERS,
+        "re_reference": _EEG,
+        "remove_drift": _FMRI,
+        "framewise_displacement": _FMRI,
     }
 )
-"""What a run may ask for; the options are the function's own arguments."""
+"""What a run may ask for, and where its function is; the options are the function's own arguments. It is imported when a
+run asks for it: the filters' scipy.signal alone takes most of a second, and every loading process would pay."""
 
 _NEED_MORE = {"regress_confounds": "the confounds", "scrub": "the displacement of the head"}
 """Views of a signal that cannot be had without another one."""
@@ -62,7 +65,7 @@ _BOUNDS: Mapping[str, tuple[float, float]] = {
     "radius_mm": (1e-3, 1e4),
 }
 
-_CHOICES: Mapping[str, tuple[str, ...]] = {"to": (AVERAGE, BIPOLAR, LAPLACIAN)}
+_CHOICES: Mapping[str, tuple[str, ...]] = {"to": ("average", "bipolar", "laplacian")}
 """Words an option may be whose annotation only says that it is text."""
 
 _WHOLE_RECORDING = ("subject", "recording")
@@ -115,7 +118,7 @@ class View:
         """Return the view of a signal ``(time, channel)`` in physical units; its time stays as it is."""
         if self.options.get("method") == "cosine":
             _check_cosines(signal, self.options["period_seconds"])
-        return VIEWS[self.name](physical(signal), **self.options)
+        return _function(self.name)(physical(signal), **self.options)
 
     @property
     def reach_seconds(self) -> float:
@@ -127,7 +130,7 @@ class View:
     def keeps_channels(self) -> bool:
         """Whether the view has the channels of its signal, as many and by the same names."""
         if self.name == "re_reference":
-            return self.options["to"] != BIPOLAR and self.options["kind"] is None
+            return self.options["to"] != "bipolar" and self.options["kind"] is None
         return self.name != "framewise_displacement"
 
     def to_json(self) -> dict[str, Any]:
@@ -269,10 +272,15 @@ def _check_name(name: Any) -> None:
     check_option("view", name, VIEWS)
 
 
+def _function(name: str) -> Function:
+    function: Function = getattr(importlib.import_module(VIEWS[name]), name)
+    return function
+
+
 @functools.cache
 def _arguments(name: str) -> dict[str, tuple[Any, Any]]:
     """Annotation and default of each option of a view (`inspect.Parameter.empty` where it must be given)."""
-    function = VIEWS[name]
+    function = _function(name)
     hints = get_type_hints(function)
     _, *options = inspect.signature(function).parameters.values()
     return {option.name: (hints[option.name], option.default) for option in options if option.name not in _OF_THE_SPLIT}
@@ -286,7 +294,7 @@ def _complete(name: str, given: Any) -> dict[str, Value]:
     for key in given:
         if not isinstance(key, str) or len(key) > _MOST_TEXT:
             raise NeurodataError(f"an option of view {name!r} is named by text, got {_short(key)}")
-        if key in _OF_THE_SPLIT and key in inspect.signature(VIEWS[name]).parameters:
+        if key in _OF_THE_SPLIT and key in inspect.signature(_function(name)).parameters:
             raise NeurodataError(
                 f"{key!r} of view {name!r} is a part of one recording, and a run's come from its split"
             )

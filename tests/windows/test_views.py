@@ -6,6 +6,8 @@ import copy
 import inspect
 import json
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from neurodata.errors import LeakageError, NeurodataError
 from neurodata.recording.lazy import lazy_rows
 from neurodata.recording.recording import physical
 from neurodata.recording.timed import make_signal
+from neurodata.windows import eeg_views
 from neurodata.windows import views as module
 from neurodata.windows.eeg_views import re_reference
 from neurodata.windows.filters import band_pass, notch
@@ -108,6 +111,16 @@ def test_every_option_is_held_so_that_a_changed_default_changes_no_checkpoint():
     assert str(View("re_reference", {"to": ["Cz"]})).startswith("re_reference(to=('Cz',), kind=None, exclude_bad=True")
     with pytest.raises(TypeError, match="does not support item assignment"):
         view.options["order"] = 3
+
+
+def test_the_words_for_a_reference_are_those_of_its_function():
+    assert module._CHOICES == {"to": (eeg_views.AVERAGE, eeg_views.BIPOLAR, eeg_views.LAPLACIAN)}
+
+
+def test_what_a_run_does_not_ask_for_is_not_imported():
+    code = "import sys, neurodata.windows.views; print('scipy.signal' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.stdout, done.returncode) == ("False\n", 0), done.stderr
 
 
 @pytest.mark.parametrize("name", VIEWS)
