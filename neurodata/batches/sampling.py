@@ -1,40 +1,299 @@
-"""Which windows an epoch draws."""
+"""Which windows an epoch draws, and in which order."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
-import torch
-from torch.utils.data import Sampler
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neurodata.batches.groups import Groups, all_windows, group_windows
+from neurodata.batches.ordering import (
+    BLOCKS,
+    INSIDE,
+    LANES,
+    PICK,
+    SHUFFLE,
+    WindowSampler,
+    processes,
+    random_words,
+    shuffled,
+)
+from neurodata.checks import check_positive
+from neurodata.errors import NeurodataError
+from neurodata.windows.select import Windows
+
+BLOCK_SAMPLES = 2**14
+"""Samples that a block covers about where nothing is said: 4 MB of 64 channels, some requests' worth."""
 
 
-class DrawnWindows(Sampler[int]):
+class DrawnWindows(WindowSampler):
     """Windows drawn at random, with replacement, anew each epoch.
 
-    What an epoch draws depends on seed and epoch only: the same whatever the number of workers, and the same when a
-    run is resumed there.
+    Windows that begin at every sample need no jitter; strided or event-locked ones get it by `Windows.with_jitter`.
+    Each of ``world_size`` processes takes its own draws of one sequence: two processes with batches of 16 see together
+    what one with batches of 32 does.
 
     Parameters
     ----------
-    n_windows
-        Windows to draw from.
+    windows
+        Windows to draw from, or their number.
     n_drawn
-        Windows drawn per epoch.
+        Windows drawn per epoch, by each process.
     seed
         Of all epochs.
+    balance, subjects, labels, proportions, kinds
+        How often groups of windows are drawn from; see `neurodata.batches.groups.group_windows`.
+    rank, world_size
+        See `neurodata.batches.ordering.WindowSampler`.
     """
 
-    def __init__(self, n_windows: int, n_drawn: int, seed: int) -> None:
-        self.n_windows, self.n_drawn, self.seed, self.epoch = n_windows, n_drawn, seed, 0
+    def __init__(
+        self,
+        windows: Windows | int,
+        n_drawn: int,
+        seed: int,
+        *,
+        balance: str | None = None,
+        subjects: Mapping[str, str] | None = None,
+        labels: ArrayLike | None = None,
+        proportions: Mapping[str, float] | None = None,
+        kinds: Mapping[str, str] | None = None,
+        rank: int | None = None,
+        world_size: int | None = None,
+    ) -> None:
+        check_positive("n_drawn", n_drawn)
+        super().__init__(windows, seed, int(n_drawn), *processes(rank, world_size))
+        self.groups: Groups = all_windows(self.n_windows)
+        if balance is not None or proportions is not None:
+            if not isinstance(windows, Windows):
+                raise NeurodataError("to balance windows, give the windows and not only their number")
+            self.groups = group_windows(
+                windows, balance=balance, subjects=subjects, labels=labels, proportions=proportions, kinds=kinds
+            )
 
-    def set_epoch(self, epoch: int) -> None:
-        """Say which epoch comes next; Lightning does."""
-        self.epoch = epoch
+    def indices(self, epoch: int, first: int, after: int) -> NDArray[np.int64]:
+        """Return the windows at this process's positions ``[first, after)`` of an epoch."""
+        step = self.num_replicas
+        words = random_words(self.seed, epoch, PICK, 2 * first * step, 2 * after * step).reshape(-1, 2)
+        return self.groups.pick(words[self.rank :: step])
 
-    def __iter__(self) -> Iterator[int]:
-        # Two numbers into one seed without collisions for any plausible number of epochs.
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        yield from torch.randint(self.n_windows, (self.n_drawn,), generator=generator).tolist()
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the order depends on."""
+        return {**self.common_facts(), "n_drawn": self.n_positions, "groups": self.groups.digest}
 
-    def __len__(self) -> int:
-        return self.n_drawn
+
+class ShuffledWindows(WindowSampler):
+    """Every window exactly once per epoch, in random order; no list of them is made.
+
+    Windows with jitter (`Windows.with_jitter`) come once each, with a shift drawn anew each epoch. Several processes
+    take turns; the last ``len % world_size`` windows of an epoch's order are left out, so that all processes take the
+    same number of steps.
+
+    Parameters
+    ----------
+    windows
+        Windows, or their number.
+    seed
+        Of all epochs.
+    rank, world_size
+        See `neurodata.batches.ordering.WindowSampler`.
+    """
+
+    def __init__(
+        self, windows: Windows | int, seed: int, *, rank: int | None = None, world_size: int | None = None
+    ) -> None:
+        rank, world_size = processes(rank, world_size)
+        super().__init__(windows, seed, 0, rank, world_size)
+        self.n_unshifted = self.n_windows // self.n_shifts
+        self.n_positions = self.n_unshifted // world_size
+
+    def indices(self, epoch: int, first: int, after: int) -> NDArray[np.int64]:
+        """Return the windows at this process's positions ``[first, after)`` of an epoch."""
+        positions = np.arange(first, after) * self.num_replicas + self.rank
+        return self.shift(epoch, positions, shuffled(positions, self.n_unshifted, self.seed, epoch, SHUFFLE))
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the order depends on."""
+        return self.common_facts()
+
+
+class CoveringWindows(WindowSampler):
+    """Every window once, in order, for evaluation; several processes take consecutive shares.
+
+    No window is left out or doubled, so the shares differ by one at most. Processes may then have different numbers of
+    batches: whatever they wait for in each batch (``DistributedDataParallel.forward``, a synchronised metric) must
+    stand inside ``torch.distributed.algorithms.join.Join``, or the network be called without its wrapper;
+    `neurodata.batches.gathering.gather_stitched` brings the predictions together.
+
+    Parameters
+    ----------
+    windows
+        Windows, or their number.
+    rank, world_size
+        See `neurodata.batches.ordering.WindowSampler`.
+    """
+
+    def __init__(self, windows: Windows | int, *, rank: int | None = None, world_size: int | None = None) -> None:
+        if isinstance(windows, Windows) and windows.jitter:
+            raise NeurodataError("windows with jitter are for drawing; cover the windows they were made from")
+        rank, world_size = processes(rank, world_size)
+        super().__init__(windows, 0, 0, rank, world_size)
+        self.begin = rank * self.n_windows // world_size
+        self.n_positions = (rank + 1) * self.n_windows // world_size - self.begin
+
+    def indices(self, epoch: int, first: int, after: int) -> NDArray[np.int64]:
+        """Return the windows at this process's positions ``[first, after)`` of an epoch."""
+        return np.arange(self.begin + first, self.begin + after)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the order depends on."""
+        return self.common_facts()
+
+
+@dataclass(frozen=True)
+class _Epoch:
+    """Blocks of one epoch in their order, cut where a lane begins, so that a part belongs to one lane.
+
+    ``begin`` is each part's first window and ``edge`` the windows before it in the epoch's order, the end included.
+    """
+
+    begin: NDArray[np.int64]
+    edge: NDArray[np.int64]
+    lanes: NDArray[np.int64]
+
+
+class StreamedWindows(WindowSampler):
+    """Every window once per epoch, through a shuffle buffer of blocks, for stores that are far away or cold.
+
+    A block is some consecutive windows of one recording. Blocks come in random order; ``buffer_blocks`` of them are
+    open at a time, windows are taken from them in turns and at random inside each, and a block is used up before
+    another takes its place: its bytes are fetched once, and the first batch needs few blocks only. Processes take
+    different blocks (one that lies on the border is divided); the last ``len % world_size`` windows of an epoch's order
+    are left out, so that all take the same number of steps. Windows with jitter come once each, with a shift drawn
+    anew each epoch.
+
+    Parameters
+    ----------
+    windows
+        Which windows.
+    seed
+        Of all epochs.
+    block_windows
+        Windows per block, about.
+    block_samples
+        Instead, samples that a block covers, about; 16384, but 8 windows' length at least, where neither is given.
+    buffer_blocks
+        Blocks that windows are drawn from at a time.
+    rank, world_size
+        See `neurodata.batches.ordering.WindowSampler`.
+    """
+
+    def __init__(
+        self,
+        windows: Windows,
+        seed: int,
+        *,
+        block_windows: int | None = None,
+        block_samples: int | None = None,
+        buffer_blocks: int = 4,
+        rank: int | None = None,
+        world_size: int | None = None,
+    ) -> None:
+        rank, world_size = processes(rank, world_size)
+        super().__init__(windows, seed, 0, rank, world_size)
+        check_positive("buffer_blocks", buffer_blocks)
+        self.n_positions = self.n_windows // self.n_shifts // world_size
+        self.buffer_blocks = max(1, min(int(buffer_blocks), self.n_positions))
+        samples = max(BLOCK_SAMPLES, 8 * windows.length) if block_samples is None else block_samples
+        check_positive("block_windows", 1 if block_windows is None else block_windows)
+        check_positive("block_samples", samples)
+        self.block_begin = _blocks(windows, block_windows, samples)
+        self.facts_of_blocks = {"block_windows": block_windows, "block_samples": samples, "buffer_blocks": buffer_blocks}  # fmt: skip
+        self._epochs: dict[int, _Epoch] = {}
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the order depends on."""
+        return {**self.common_facts(), **self.facts_of_blocks}
+
+    def indices(self, epoch: int, first: int, after: int) -> NDArray[np.int64]:
+        """Return the windows at this process's positions ``[first, after)`` of an epoch."""
+        table = self._epoch(epoch)
+        places = self._places(table, epoch, first, after)
+        part = np.searchsorted(table.edge, places, side="right") - 1
+        found = np.empty(len(places), np.int64)
+        order = np.argsort(part, kind="stable")
+        numbers, starts = np.unique(part[order], return_index=True)
+        for number, rows in zip(numbers.tolist(), np.split(order, starts[1:])):
+            low, high = table.edge[number : number + 2].tolist()
+            inside = shuffled(places[rows] - low, high - low, self.seed, epoch, INSIDE, item=low)
+            found[rows] = table.begin[number] + inside
+        return self.shift(epoch, np.arange(first, after) * self.num_replicas + self.rank, found)
+
+    def announced(self, epoch: int, first: int, after: int, begun: bool) -> NDArray[np.int64]:
+        """Return all windows of the blocks that are opened at positions ``[first, after)``; see `WindowSampler`.
+
+        Where nothing is opened there are none.
+        """
+        table = self._epoch(epoch)
+        parts = np.unique(np.searchsorted(table.edge, self._places(table, epoch, first, after), side="right") - 1)
+        if begun:
+            # Every lane is met within the last whole turn.
+            before = self._places(table, epoch, max(0, first - 2 * self.buffer_blocks), first)
+            parts = np.setdiff1d(parts, np.searchsorted(table.edge, before, side="right") - 1)
+        sizes = np.diff(table.edge)[parts]
+        start = np.repeat(table.begin[parts], sizes)
+        found = start + np.arange(int(sizes.sum())) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        # Shifts reach beyond the block; the outermost two cover what lies between but for gaps longer than a window.
+        return found if self.n_shifts == 1 else np.concatenate([found * self.n_shifts, (found + 1) * self.n_shifts - 1])
+
+    def _places(self, table: _Epoch, epoch: int, first: int, after: int) -> NDArray[np.int64]:
+        """Places in the epoch's row of blocks that stand at positions: one of each lane, in random order, by turns."""
+        lanes = self.buffer_blocks
+        low, high = first // lanes, -(-after // lanes)
+        words = random_words(self.seed, epoch, LANES, low * lanes, high * lanes, item=self.rank).reshape(-1, lanes)
+        n_whole, rest = divmod(self.n_positions, lanes)
+        if high > n_whole:
+            words[-1, rest:] = np.uint64(2**64 - 1)  # lanes that are one window shorter come last, and are cut off
+        lane = np.argsort(words, axis=1, kind="stable").ravel()
+        turn = np.repeat(np.arange(low, high), lanes)
+        return (table.lanes[lane] + turn)[first - low * lanes : after - low * lanes]
+
+    def _epoch(self, epoch: int) -> _Epoch:
+        if epoch not in self._epochs:
+            n_blocks = len(self.block_begin) - 1
+            order = shuffled(np.arange(n_blocks), n_blocks, self.seed, epoch, BLOCKS)
+            begin, size = self.block_begin[order], np.diff(self.block_begin)[order]
+            edge = np.concatenate([[0], np.cumsum(size)])
+            low = self.rank * self.n_positions
+            whole, rest = divmod(self.n_positions, self.buffer_blocks)
+            turn = np.arange(self.buffer_blocks)
+            lanes = low + turn * whole + np.minimum(turn, rest)
+            kept = edge[(edge > low) & (edge < low + self.n_positions)]
+            cut = np.union1d(kept, np.append(lanes, low + self.n_positions))
+            block = np.searchsorted(edge, cut[:-1], side="right") - 1
+            self._epochs = {epoch: _Epoch(begin[block] + cut[:-1] - edge[block], cut, lanes)}
+        return self._epochs[epoch]
+
+
+def _blocks(windows: Windows, block_windows: int | None, block_samples: int) -> NDArray[np.int64]:
+    """First window of each block, and the number of windows: recordings cut into nearly equal blocks."""
+    first_run = np.flatnonzero(np.diff(windows.recording, prepend=-1))
+    before = np.append((windows.after - windows.count)[first_run], int(windows.count.sum()))
+    count = np.diff(before)
+    if block_windows is None:
+        reach = np.maximum.reduceat(windows.last, first_run) + windows.length
+        covered = reach - np.minimum.reduceat(windows.begin, first_run)
+        n_blocks = np.round(covered / block_samples).astype(np.int64)
+    else:
+        n_blocks = np.round(count / block_windows).astype(np.int64)
+    n_blocks = np.clip(n_blocks, 1, count)
+    place = np.arange(int(n_blocks.sum())) - np.repeat(np.cumsum(n_blocks) - n_blocks, n_blocks)
+    begin = np.repeat(before[:-1], n_blocks) + place * np.repeat(count, n_blocks) // np.repeat(n_blocks, n_blocks)
+    return np.append(begin, before[-1])
