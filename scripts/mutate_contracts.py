@@ -45,14 +45,14 @@ MUTATIONS = (
         (f"{_DAMAGE}::test_one_flipped_bit_anywhere_in_any_file_is_noticed",),
     ),
     Mutation(
-        "a missing chunk reads as its fill value", "neurodata/store/arrays.py",
-        'raise IntegrityError(f"file {key!r} is missing") from None', "return",
-        (f"{_DAMAGE}::test_a_deleted_shard_is_noticed",),
+        "the checksum of a chunk is not looked at", "neurodata/store/shards.py",
+        "google_crc32c.value(content[:-CHECKSUM]) != stated", "False",
+        (f"{_DAMAGE}::test_one_flipped_bit_anywhere_in_a_shard_spoils_its_chunk_only",),
     ),
     Mutation(
-        "an empty chunk reads as its fill value", "neurodata/store/arrays.py",
-        "if found.st_size == 0:", "if False:",
-        (f"{_DAMAGE}::test_a_truncated_shard_is_noticed_wherever_it_ends",),
+        "a shard that was rewritten is mixed with what it was", "neurodata/store/shards.py",
+        "if self.files.stamp(key) != self._stamps[key]:", "if False:",
+        ("tests/store/test_shards.py::test_a_file_rewritten_under_its_reader_is_noticed",),
     ),
     Mutation(
         "attributes are not compared with their digest", "neurodata/store/documents.py",

@@ -100,6 +100,8 @@ class LocalFiles(Files):
             return _read_exactly(handle, 0, size, key)
 
     def read_spans(self, key: str, spans: Sequence[tuple[int, int]]) -> list[bytes | memoryview]:
+        if any(not 0 <= start <= stop for start, stop in spans):
+            raise IntegrityError(f"impossible bytes {list(spans)[:3]} are asked of file {key!r}")
         with self._opened_whole(key) as (handle, size):
             if sum(stop - start for start, stop in spans) > LARGEST_FILE:
                 raise IntegrityError(f"more than {LARGEST_FILE} bytes are asked of file {key!r} at once")
