@@ -13,6 +13,12 @@ from neurodata.errors import NeurodataError
 _FLOOR = 1e-6
 """Smallest standard deviation divided by, as a share of the largest; a constant channel becomes 0."""
 
+_ROUNDING = 8 * float(np.finfo(np.float64).eps)
+"""A smaller spread, as a share of the mean, is what rounding leaves of a constant."""
+
+_BLOCK, _WIDE = 1 << 18, 256
+"""Values looked at at once (2 MiB as float64), and columns from which on sums over rows are fast."""
+
 
 @dataclass(frozen=True)
 class Scaling:
@@ -45,7 +51,8 @@ def fit_scaling(
     Parameters
     ----------
     pieces
-        Values ``(time, channel)``, not finite where missing, and the channels' ids ``(channel,)``, of training stretches.
+        Values ``(time, channel)``, not finite where missing, and the channels' ids ``(channel,)``, of training stretches;
+        each is looked at once, a block at a time, so it may be a mapped file larger than memory.
     n_channel_ids
         Number of ids, the unknown one included.
     fitted_on
@@ -56,22 +63,100 @@ def fit_scaling(
     NeurodataError
         If there is not one finite value.
     """
-    count, total, squares = (np.zeros(n_channel_ids) for _ in range(3))
-    pieces = [(np.where(np.isfinite(values), values, np.nan).astype(np.float64), ids) for values, ids in pieces]
+    moments = np.zeros((3, n_channel_ids))
     for values, ids in pieces:
-        np.add.at(count, ids, np.isfinite(values).sum(0))
-        np.add.at(total, ids, np.nansum(values, 0))
+        present, merged = _by_identity(_moments_of(values), np.asarray(ids))
+        moments[:, present] = _merged(moments[:, present], merged)
+    count, mean, squares = moments
     if not count.any():
         raise NeurodataError(f"no recorded value to fit the scaling on ({fitted_on})")
-    pooled = total.sum() / count.sum()
-    mean = np.divide(total, count, out=np.full(n_channel_ids, pooled), where=count > 0)
-    for values, ids in pieces:
-        np.add.at(squares, ids, np.nansum((values - mean[ids]) ** 2, 0))
-    spread = np.sqrt(squares.sum() / count.sum())
+    pooled, spread = (count * mean).sum() / count.sum(), np.sqrt(squares.sum() / count.sum())
+    mean = np.where(count > 0, mean, pooled)
     std = np.sqrt(np.divide(squares, count, out=np.full(n_channel_ids, spread**2), where=count > 1))
-    std[std <= _FLOOR * max(std.max(), np.finfo(float).tiny)] = 1.0
+    std[std <= np.maximum(_FLOOR * max(std.max(), np.finfo(float).tiny), _ROUNDING * abs(mean))] = 1.0
     mean[0], std[0] = (pooled, spread or 1.0) if count[0] == 0 else (mean[0], std[0])
     return Scaling(mean, std, fitted_on)
+
+
+def _moments_of(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Count, mean and sum of squared deviations of each channel's finite values, ``(3, channel)``.
+
+    Values may be a mapped file far larger than memory: a block at a time is looked at.
+    """
+    n_samples, n_channels = values.shape
+    moments = np.zeros((3, n_channels))
+    folds = max(1, _WIDE // max(1, n_channels))
+    most = max(1, _BLOCK // max(1, n_channels) // folds) * folds
+    buffer = np.empty((min(most, n_samples), n_channels))
+    first = 0
+    while first < n_samples and n_channels:
+        rows = min(most, n_samples - first)
+        rows = rows // folds * folds or rows
+        buffer[:rows] = values[first : first + rows]
+        moments = _merged(moments, _block_moments(buffer[:rows], folds if rows % folds == 0 else 1))
+        first += rows
+    return moments
+
+
+def _block_moments(block: NDArray[np.float64], folds: int) -> NDArray[np.float64]:
+    """Moments of one block, which is overwritten; ``folds`` rows are laid side by side, sums over few columns are slow."""
+    n_samples, n_channels = block.shape
+    wide = block.reshape(-1, folds * n_channels)
+    with np.errstate(invalid="ignore"):  # infinities of both signs
+        total = np.add.reduce(wide, axis=0).reshape(folds, n_channels).sum(0)
+    if not np.isfinite(total).all():
+        return _block_moments_with_gaps(block)
+    count, mean = np.full(n_channels, float(n_samples)), total / n_samples
+    wide -= np.tile(mean, folds)
+    rest = np.add.reduce(wide, axis=0).reshape(folds, n_channels).sum(0)
+    squares = np.einsum("ij,ij->j", wide, wide).reshape(folds, n_channels).sum(0)
+    return _corrected(count, mean, rest, squares)
+
+
+def _block_moments_with_gaps(block: NDArray[np.float64]) -> NDArray[np.float64]:
+    missing = ~np.isfinite(block)
+    count = np.asarray(len(block) - missing.sum(0), dtype=np.float64)
+    block[missing] = 0.0
+    mean = block.sum(0) / np.maximum(count, 1)
+    block -= mean
+    block[missing] = 0.0
+    return _corrected(count, mean, block.sum(0), np.einsum("ij,ij->j", block, block))
+
+
+def _corrected(
+    count: NDArray[np.float64], mean: NDArray[np.float64], rest: NDArray[np.float64], squares: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Moments without what rounding left of the mean: ``rest`` is the sum of the deviations, 0 but for it.
+
+    References
+    ----------
+    Chan, Golub, LeVeque 1983, The American Statistician 37:242, equation 1.7.
+    """
+    left = rest / np.maximum(count, 1)
+    return np.stack([count, mean + left, np.maximum(squares - rest * left, 0.0)])
+
+
+def _merged(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Moments of two sets of values together.
+
+    References
+    ----------
+    Chan, Golub, LeVeque 1983, The American Statistician 37:242, equation 2.1: no large numbers are subtracted.
+    """
+    count = one[0] + other[0]
+    share = np.divide(other[0], count, out=np.zeros_like(count), where=count > 0)
+    apart = other[1] - one[1]
+    return np.stack([count, one[1] + apart * share, one[2] + other[2] + apart**2 * one[0] * share])
+
+
+def _by_identity(moments: NDArray[np.float64], ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The ids that occur, and the moments of all channels of each: several may be the unknown one."""
+    present, place = np.unique(ids, return_inverse=True)
+    count, mean, squares = moments
+    counts = np.bincount(place, count, present.size)
+    means = np.bincount(place, count * mean, present.size) / np.maximum(counts, 1)
+    apart = np.bincount(place, squares + count * (mean - means[place]) ** 2, present.size)
+    return present, np.stack([counts, means, apart])
 
 
 def fit_per_channel(values: NDArray[np.floating], fitted_on: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from neurodata.errors import NeurodataError
 from neurodata.windows.scaling import fit_scaling
@@ -71,6 +75,78 @@ def test_pieces_may_come_from_a_generator(rng):
     values, ids = rng.normal(size=(20, 1)), np.array([1])
     made = fit_scaling(((values, ids) for _ in range(2)), 2, "here")
     np.testing.assert_array_equal(made.std, fit_scaling([(values, ids)] * 2, 2, "here").std)
+
+
+def all_at_once(pieces, n_ids):
+    """Mean and spread of each id from all its values in one array; 0 and 1 for ids without."""
+    mean, std = np.zeros(n_ids), np.ones(n_ids)
+    for wanted in range(n_ids):
+        found = [values[:, ids == wanted].astype(np.float64).ravel() for values, ids in pieces]
+        together = np.concatenate(found)[np.isfinite(np.concatenate(found))]
+        if together.size:
+            mean[wanted], std[wanted] = together.mean(), together.std()
+    return mean, std
+
+
+shapes = st.lists(st.tuples(st.integers(0, 700), st.integers(1, 6), st.booleans()), min_size=1, max_size=4)
+
+
+@given(shapes=shapes, seed=st.integers(0, 1000), offset=st.sampled_from([0.0, 3.0, -1e4]))
+def test_property_piece_by_piece_is_all_at_once(shapes, seed, offset):
+    rng = np.random.default_rng(seed)
+    pieces = []
+    for n_samples, n_channels, some_missing in [*shapes, (2, 1, False)]:
+        values = offset + rng.normal(rng.normal(size=n_channels), 1.0, size=(n_samples, n_channels))
+        values[rng.random(values.shape) < 0.3 * some_missing] = rng.choice([np.nan, np.inf, -np.inf])
+        pieces.append((values, rng.integers(0, 5, n_channels)))
+    scaling, (mean, std) = fit_scaling(pieces, 6, "here"), all_at_once(pieces, 6)
+    counts = np.zeros(6)
+    for values, ids in pieces:
+        np.add.at(counts, ids, np.isfinite(values).sum(0))
+    many = counts > 1
+    np.testing.assert_allclose(scaling.mean[counts > 0], mean[counts > 0], rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(scaling.std[many], std[many], rtol=1e-6)
+
+
+@pytest.mark.parametrize("n_channels", [1, 3, 40, 700])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_piece_of_many_blocks_is_as_one(rng, n_channels, dtype):
+    values = (1000.0 + rng.normal(size=(700_001 // n_channels, n_channels))).astype(dtype)
+    values[5::7, 0] = np.nan
+    scaling = fit_scaling([(values, np.arange(1, n_channels + 1))], n_channels + 1, "here")
+    np.testing.assert_allclose(scaling.mean[1:], np.nanmean(values.astype(np.float64), 0), rtol=1e-12)
+    np.testing.assert_allclose(scaling.std[1:], np.nanstd(values.astype(np.float64), 0), rtol=1e-10)
+
+
+def test_a_drift_a_million_times_the_noise_leaves_the_noise(rng):
+    pieces = [(1e6 + rng.normal(size=(1000, 1)) * 1e-3, np.array([1])) for _ in range(50)]
+    assert fit_scaling(pieces, 2, "here").std[1] == pytest.approx(1e-3, rel=0.02)
+
+
+def test_constants_that_floating_point_cannot_hold_stay_constants():
+    values, ids = np.full((300_007, 3), [0.1, -7.3e8, 1 / 3]), np.array([1, 2, 3])
+    scaled = fit_scaling([(values, ids)], 4, "here").apply(values, ids)
+    np.testing.assert_allclose(scaled, 0, atol=1e-6)
+
+
+def test_a_piece_larger_than_memory_is_read_block_by_block(tmp_path):
+    values = np.lib.format.open_memmap(tmp_path / "values.npy", "w+", np.float32, (4_000_000, 8))
+    values[::1000] = 1.0
+    tracemalloc.start()
+    try:
+        scaling = fit_scaling([(values, np.arange(1, 9))], 9, "here")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert scaling.mean[1:] == pytest.approx(1e-3)
+    assert peak < 8e6 < values.nbytes / 10
+
+
+def test_pieces_without_samples_or_channels_add_nothing(rng):
+    values, ids = rng.normal(size=(50, 2)), np.array([1, 2])
+    nothing = [(values[:0], ids), (values[:, :0], ids[:0])]
+    made = fit_scaling([*nothing, (values, ids), *nothing], 3, "here")
+    np.testing.assert_array_equal(made.std, fit_scaling([(values, ids)], 3, "here").std)
 
 
 @pytest.mark.parametrize("pieces", [[], [(np.full((5, 2), np.nan), np.array([1, 2]))]], ids=["none", "all missing"])
