@@ -16,7 +16,8 @@ from neurodata.predictions import CHANCE, CLASS, MODEL, Predictions
 from neurodata.store.manifest import json_digest
 from neurodata.store.store import Store
 from neurodata.windows import spec as spec_kinds
-from neurodata.windows.prepare import prepare
+from neurodata.windows.cache import DecodedCache
+from neurodata.windows.decoded import Decoding, open_decoded
 from neurodata.windows.scaling import fit_per_channel
 from neurodata.windows.select import make_windows
 from neurodata.windows.splits import Stretch
@@ -89,13 +90,13 @@ def _statistics(manifest: dict[str, Any], values: np.ndarray[Any, Any], channel_
 def _evaluate_one(task: Task, manifest: dict[str, Any], store: Store, recording_id: str) -> list[Predictions]:
     spec = task.network.spec
     recording = store[recording_id]
-    prepared = prepare(recording, spec)
-    stretch = Stretch(recording_id, 0.0, len(prepared.values) / spec.rate_hz)
+    prepared = open_decoded(store.path, recording_id, Decoding(spec), DecodedCache())
+    stretch = Stretch(recording_id, 0.0, len(prepared) / spec.rate_hz)
     statistics: Statistics = {
         recording_id: _statistics(manifest, prepared.values.astype(np.float64), prepared.channel_ids)
     }
     windows = make_windows([stretch], spec.rate_hz, spec.window_seconds, spec.window_seconds / WINDOWS_PER_SAMPLE)
-    dataset = WindowDataset(store.path, windows, spec, statistics)
+    dataset = WindowDataset(store.path, windows, Decoding(spec), statistics)
     found = decode(task, DataLoader(dataset, batch_size=32, collate_fn=collate))[0]
     known = found.truth >= 0
     if not known.any():

@@ -26,7 +26,8 @@ from neurodata.predictions import FORECAST, write_predictions
 from neurodata.recording.recording import Recording
 from neurodata.store.store import Store
 from neurodata.windows.align import codes_at
-from neurodata.windows.prepare import ALL, identities, make_spec, prepare
+from neurodata.windows.make_spec import make_spec
+from neurodata.windows.prepare import ALL, identities, prepare
 from neurodata.windows.splits import Split, SplitRule
 
 from .decoding import run_decoding

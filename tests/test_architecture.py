@@ -33,7 +33,8 @@ MAY_IMPORT = {
     "exports": {"recording", "identity"},
     "simulate": {"recording", "identity"},
     "windows": {"recording", "identity", "store"},
-    "batches": {"recording", "store", "windows"},
+    # Batches show a progress bar while recordings are decoded.
+    "batches": {"recording", "store", "windows", "terminal"},
     "predictions": set(),
     "metrics": set(),
     "analyses": {"recording", "predictions"},

@@ -24,14 +24,18 @@ class Sample(NamedTuple):
     rate_hz: float
 
 
-def collate(samples: Sequence[Sample]) -> Batch:
+def collate(samples: Batch | Sequence[Sample]) -> Batch:
     """Return samples as one batch; channels are padded at the end, never reordered.
+
+    What is a batch already (`neurodata.batches.dataset.WindowDataset` gathers whole ones) is returned as it is.
 
     Parameters
     ----------
     samples
         Windows of equal length; channels may differ in number and identity.
     """
+    if isinstance(samples, Batch):
+        return samples
     length, most = samples[0].values.shape[0], max(sample.values.shape[1] for sample in samples)
     values = np.zeros((len(samples), length, most), np.float32)
     recorded = np.zeros(values.shape, np.bool_)

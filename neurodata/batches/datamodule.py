@@ -2,40 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import lightning
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader
+from torch.utils.data import Sampler
 
 from neurodata import names
-from neurodata.batches.collate import Sample, collate
+from neurodata.batches.collate import collate
 from neurodata.batches.dataset import WindowDataset
-from neurodata.batches.sampling import DrawnWindows
+from neurodata.batches.loader import WindowLoader
+from neurodata.batches.sampling import CoveringWindows, DrawnWindows, ShuffledWindows, StreamedWindows
 from neurodata.checks import check_option
 from neurodata.errors import NeurodataError
 from neurodata.store.store import Store, open_store
-from neurodata.windows.prepare import NAMED, Prepared, make_spec, prepare
+from neurodata.terminal import progress
+from neurodata.windows.cache import DecodedCache
+from neurodata.windows.decoded import FLOAT32, Decoding, Digests, decode_all, open_decoded, read_facts
+from neurodata.windows.make_spec import SpecFacts, join_facts
+from neurodata.windows.prepare import NAMED, Prepared
 from neurodata.windows.scaling import Scaling, fit_per_channel, fit_scaling
-from neurodata.windows.select import make_windows
+from neurodata.windows.select import Windows, make_windows
 from neurodata.windows.spec import BY_LABEL, DataSpec
 from neurodata.windows.splits import Split, SplitRule, check_leakage
+from neurodata.windows.views import View, check_views_leak, make_views
 
 TRAINING, OWN, UNSCALED = "training", "recording", "none"
 SCALINGS = (TRAINING, OWN, UNSCALED)
+DRAWN, SHUFFLED, STREAMED = ORDERS = ("drawn", "shuffled", "streamed")
 
 
 class RecordingDataModule(lightning.LightningDataModule):
     """Windows of a store, split, scaled and batched.
 
-    The leakage guard runs before anything is read. Training windows start at any sample, drawn with replacement;
-    validation, test and prediction windows overlap by half and cover every sample.
+    The leakage guard runs before anything is read. Each recording is decoded once into a cache on this disk, which all
+    runs and processes share (`neurodata.windows.cache`); windows are copies out of it. Training windows start at any
+    sample, drawn with replacement; validation, test and prediction windows overlap by half and cover every sample.
 
     Parameters
     ----------
     store
-        A store or its folder.
+        A store, its folder, or its address (``https://…``, ``s3://…``).
     inputs
         Name of the input signal, or of events (spikes), which are counted in bins of the clock.
     target
@@ -57,14 +69,30 @@ class RecordingDataModule(lightning.LightningDataModule):
         ``named`` or ``all``.
     identity
         What channels are known by: ``label``, ``channel_id`` or ``order``.
+    views
+        Filters and the like that the input signal passes once, before it is cached; see `neurodata.windows.views`.
     causal
         Whether resampling looks at past samples only.
     lag_seconds
         How far beyond its window the model or its target looks; widens the leakage guard.
+    order
+        Of training windows. ``drawn``: at random, with replacement, from every sample on; the default for a store on
+        this disk. ``shuffled``: windows side by side, each once per epoch, at random. ``streamed``: the same, but
+        block by block through a shuffle buffer, so that each byte is fetched once; the default for a store on a server.
+    balance, proportions
+        What training windows are drawn evenly over (``recording`` or ``subject``), or the share of each modality
+        (``{"eeg": 0.5, "fmri": 0.5}``); for ``order="drawn"``.
+    cache, cache_dtype
+        Folder of decoded recordings (else ``NEURODATA_CACHE``, else the user's cache folder), and the type they are
+        kept in: ``float32``, or ``float16`` or ``int16`` for half the disk and a stated error.
+    lookahead
+        Batches that are fetched ahead of the one handed out; by default 8 for a store on a server, else 0.
     num_workers, multiprocessing_context
-        As for ``torch.utils.data.DataLoader``.
+        As for ``torch.utils.data.DataLoader``. With a warm cache no worker is usually fastest.
+    pin_memory
+        Whether batches are gathered into page-locked memory, for a GPU.
     seed
-        Of the drawn training windows.
+        Of the order of training windows.
 
     Examples
     --------
@@ -87,60 +115,103 @@ class RecordingDataModule(lightning.LightningDataModule):
         scaling: str = TRAINING,
         channels: str = NAMED,
         identity: str = BY_LABEL,
+        views: Sequence[View | Mapping[str, Any] | str] = (),
         causal: bool = False,
         lag_seconds: float = 0.0,
+        order: str | None = None,
+        balance: str | None = None,
+        proportions: Mapping[str, float] | None = None,
+        cache: str | Path | None = None,
+        cache_dtype: str = FLOAT32,
+        lookahead: int | None = None,
         num_workers: int = 0,
         multiprocessing_context: str | None = None,
+        pin_memory: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__()
         check_option("scaling", scaling, SCALINGS)
         self.store = store if isinstance(store, Store) else open_store(store)
+        remote = not isinstance(self.store.path, Path)
+        self.order = order or (STREAMED if remote else DRAWN)
+        check_option("order of training windows", self.order, ORDERS)
         self.inputs, self.target, self.window_seconds, self.rate_hz = inputs, target, window_seconds, rate_hz
         self.batch_size, self.batches_per_epoch = batch_size, batches_per_epoch
-        self.scaling, self.channels, self.identity = scaling, channels, identity
-        self.causal, self.lag_seconds = causal, lag_seconds
-        self.num_workers, self.multiprocessing_context, self.seed = num_workers, multiprocessing_context, seed
+        self.scaling, self.identity, self.lag_seconds = scaling, identity, lag_seconds
+        self.balance, self.proportions = balance, proportions
+        self.lookahead = lookahead if lookahead is not None else (8 if remote else 0)
+        self.num_workers, self.multiprocessing_context = num_workers, multiprocessing_context
+        self.pin_memory, self.seed = pin_memory, seed
+        self.cache = DecodedCache(Path(cache) if cache is not None else None)
         self.split = split if isinstance(split, Split) else split.apply(self.store)
         check_leakage(self.split, window_seconds, lag_seconds)
+        made_views = make_views(views)
+        check_views_leak(made_views, self.split)
+        table = self.store.table.set_index("recording_id", drop=False).loc[self._recordings()]
+        self.modalities, self.subjects = dict(table["modality"]), dict(table["subject"])
+        self.digests = {
+            row.recording_id: Digests(row.content_sha256, row.documents_sha256) for row in table.itertuples()
+        }
+        self.decoding = Decoding(self._make_spec(made_views), channels, causal, cache_dtype)
         self._prepared: dict[str, Prepared] = {}
-        self.spec = self._make_spec()
         self.statistics: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
 
-    def _make_spec(self) -> DataSpec:
-        """From training recordings; the classes from all, so that a class unseen in training is still scored."""
-        ids = [r for part in self.split.parts for r in self.split.recordings(part)]
-        return make_spec(
-            (self.store[recording_id] for recording_id in dict.fromkeys(ids)),
-            inputs=self.inputs,
-            rate_hz=self.rate_hz,
-            window_seconds=self.window_seconds,
-            target=self.target,
-            identity=self.identity,
-        )
+    @property
+    def spec(self) -> DataSpec:
+        """What a model must know about the data."""
+        return self.decoding.spec
+
+    def _recordings(self) -> list[str]:
+        return list(dict.fromkeys(r for part in self.split.parts for r in self.split.recordings(part)))
+
+    def _make_spec(self, views: tuple[View, ...]) -> DataSpec:
+        """The classes are those of all recordings, so that one unseen in training is still scored."""
+
+        def facts(recording_id: str) -> SpecFacts:
+            digests = self.digests[recording_id]
+            return read_facts(
+                self.store.path, recording_id, self.cache, digests, inputs=self.inputs, target=self.target, identity=self.identity, views=views
+            )  # fmt: skip
+
+        with ThreadPoolExecutor(8) as pool:
+            return join_facts(
+                pool.map(facts, self._recordings()),
+                inputs=self.inputs,
+                rate_hz=self.rate_hz,
+                window_seconds=self.window_seconds,
+                target=self.target,
+                identity=self.identity,
+                views=views,
+            )
 
     def prepared(self, recording_id: str) -> Prepared:
-        """Return a recording on the windows' clock, unscaled (made once)."""
+        """Return a recording on the windows' clock, unscaled; decoded into the cache once, for all runs."""
         if recording_id not in self._prepared:
-            self._prepared[recording_id] = prepare(
-                self.store[recording_id], self.spec, channels=self.channels, causal=self.causal
+            self._prepared[recording_id] = open_decoded(
+                self.store.path, recording_id, self.decoding, self.cache, self.digests[recording_id]
             )
         return self._prepared[recording_id]
 
+    def prepare_data(self) -> None:
+        """Decode every recording of the split into the cache, with a progress bar; Lightning calls it before a fit.
+
+        Recordings on a server stay there, their windows are fetched when they are asked for.
+        """
+        if isinstance(self.store.path, Path):
+            with progress("decoding") as show:
+                decode_all(self.store.path, self._recordings(), self.decoding, self.cache, self.digests, show)
+
     def setup(self, stage: str | None = None) -> None:
         """Fit the scaling, once."""
-        if self.statistics:
+        if self.statistics or self.scaling == UNSCALED:
             return
         pooled = self._pooled_scaling() if self.scaling == TRAINING else None
-        for recording_id in dict.fromkeys(r for part in self.split.parts for r in self.split.recordings(part)):
+        for recording_id in self._recordings():
             prepared = self.prepared(recording_id)
             if pooled is not None:
                 self.statistics[recording_id] = (pooled.mean[prepared.channel_ids], pooled.std[prepared.channel_ids])
-            elif self.scaling == OWN:
-                self.statistics[recording_id] = self._own_statistics(prepared)
             else:
-                n_channels = prepared.channel_ids.size
-                self.statistics[recording_id] = (np.zeros(n_channels), np.ones(n_channels))
+                self.statistics[recording_id] = self._own_statistics(prepared)
 
     def pooled_statistics(self) -> dict[str, list[float]] | None:
         """Return mean and spread per channel id that new recordings must be scaled with; None unless ``training``."""
@@ -166,42 +237,73 @@ class RecordingDataModule(lightning.LightningDataModule):
     def dataset(self, part: str, stride_seconds: float | None = None) -> WindowDataset:
         """Return the windows of a part; ``stride_seconds=None`` is one window per sample."""
         check_option("part of the split", part, self.split.parts)
-        self.setup()
-        windows = make_windows(self.split.parts[part], self.rate_hz, self.window_seconds, stride_seconds)
-        return WindowDataset(
-            self.store.path, windows, self.spec, self.statistics, channels=self.channels, causal=self.causal
+        return self.windows_dataset(
+            make_windows(self.split.parts[part], self.rate_hz, self.window_seconds, stride_seconds)
         )
 
-    def _loader(self, dataset: WindowDataset, sampler: DrawnWindows | None) -> DataLoader[Sample]:
-        return DataLoader(
+    def windows_dataset(self, windows: Windows) -> WindowDataset:
+        """Return a dataset of any windows, for example of those `neurodata.windows.locked` makes around trials."""
+        self.setup()
+        return WindowDataset(
+            self.store.path,
+            windows,
+            self.decoding,
+            self.statistics,
+            cache=self.cache,
+            digests={recording_id: self.digests[recording_id] for recording_id in windows.recording_ids},
+            pin_memory=self.pin_memory and torch.cuda.is_available(),
+        )
+
+    def _loader(self, dataset: WindowDataset, sampler: Sampler[int]) -> WindowLoader:
+        return WindowLoader(
             dataset,
             batch_size=self.batch_size,
             sampler=sampler,
-            shuffle=False if sampler is None else None,
             collate_fn=collate,
+            lookahead=self.lookahead,
             num_workers=self.num_workers,
             multiprocessing_context=self.multiprocessing_context if self.num_workers else None,
             persistent_workers=self.num_workers > 0,
         )
 
-    def train_dataloader(self) -> DataLoader[Sample]:
-        """Windows drawn at random over all training stretches."""
-        dataset = self.dataset(names.TRAIN)
-        return self._loader(dataset, DrawnWindows(len(dataset), self.batch_size * self.batches_per_epoch, self.seed))
+    def train_dataloader(self) -> WindowLoader:
+        """Windows over all training stretches, in the chosen order."""
+        sampler: Sampler[int]
+        if self.order != DRAWN and (self.balance or self.proportions):
+            raise NeurodataError(
+                f"windows are balanced where they are drawn, so order={self.order!r} cannot be; take order='drawn'"
+            )
+        if self.order == DRAWN:
+            dataset = self.dataset(names.TRAIN)
+            sampler = DrawnWindows(
+                dataset.windows,
+                self.batch_size * self.batches_per_epoch,
+                self.seed,
+                balance=self.balance,
+                subjects=self.subjects,
+                proportions=self.proportions,
+                kinds=self.modalities,
+            )
+        else:
+            dataset = self.dataset(names.TRAIN, self.window_seconds)
+            make = ShuffledWindows if self.order == SHUFFLED else StreamedWindows
+            sampler = make(dataset.windows, self.seed)
+        return self._loader(dataset, sampler)
 
-    def covering_dataloader(self, part: str, stride_seconds: float | None = None) -> DataLoader[Sample]:
+    def covering_dataloader(self, part: str, stride_seconds: float | None = None) -> WindowLoader:
         """Windows that cover every sample of a part, in order; they overlap by half unless a stride is given."""
-        return self._loader(self.dataset(part, stride_seconds or self.window_seconds / 2), None)
+        dataset = self.dataset(part, stride_seconds or self.window_seconds / 2)
+        return self._loader(dataset, CoveringWindows(dataset.windows))
 
-    def val_dataloader(self) -> DataLoader[Sample]:
+    def val_dataloader(self) -> WindowLoader:
         """Windows of the validation part, in order."""
         return self.covering_dataloader(names.VALIDATION)
 
-    def test_dataloader(self) -> DataLoader[Sample]:
+    def test_dataloader(self) -> WindowLoader:
         """Windows of the test part, in order."""
         return self.covering_dataloader(names.TEST)
 
-    def predict_dataloader(self) -> DataLoader[Sample]:
+    def predict_dataloader(self) -> WindowLoader:
         """Windows of the test part, in order."""
         return self.covering_dataloader(names.TEST)
 

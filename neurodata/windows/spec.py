@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from neurodata.checks import check_option, check_positive
 from neurodata.errors import NeurodataError
+from neurodata.windows.views import View, make_views
 
 CLASS, CONTINUOUS, NO_TARGET = "class", "continuous", "none"
 BY_LABEL, BY_ID, BY_ORDER = IDENTITIES = ("label", "channel_id", "order")
@@ -41,6 +43,8 @@ class DataSpec:
     identity
         What makes two channels the same one: their ``label`` (a neuron's or an electrode's name), their ``channel_id``
         (a cell that one lab tracked over sessions), or their ``order`` (where there is one channel, say).
+    views
+        Filters and the like that the input signal passes before it is resampled, in this order.
     """
 
     signal: str
@@ -52,6 +56,7 @@ class DataSpec:
     target_kind: str = NO_TARGET
     classes: tuple[str, ...] = ()
     identity: str = BY_LABEL
+    views: tuple[View, ...] = ()
 
     def __post_init__(self) -> None:
         check_positive("rate_hz", self.rate_hz)
@@ -88,7 +93,9 @@ class DataSpec:
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON values."""
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        plain = {key: list(value) if isinstance(value, tuple) else value for key, value in fields.items()}
+        return plain | {"views": [view.to_json() for view in self.views]}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> DataSpec:
@@ -99,19 +106,19 @@ class DataSpec:
         NeurodataError
             If a field is missing, unknown or of the wrong type.
         """
-        types = {"signal": str, "rate_hz": (int, float), "window_samples": int, "vocabulary": list, "groups": list, "target": str, "target_kind": str, "classes": list, "identity": str}  # fmt: skip
+        types = {"signal": str, "rate_hz": (int, float), "window_samples": int, "vocabulary": list, "groups": list, "target": str, "target_kind": str, "classes": list, "identity": str, "views": list}  # fmt: skip
         if not isinstance(fields, Mapping):
             raise NeurodataError(f"a DataSpec is written as an object of fields, got {type(fields).__name__}")
-        fields = {"identity": BY_LABEL, **fields}  # the first checkpoints knew labels only
+        fields = {"identity": BY_LABEL, "views": [], **fields}  # the first checkpoints knew labels only, and no views
         wrong = sorted(map(str, set(types) ^ set(fields))) + [
-            key for key in set(types) & set(fields) if not _is_a(fields[key], types[key])
+            key for key in (set(types) & set(fields)) - {"views"} if not _is_a(fields[key], types[key])
         ]
         if wrong:
             raise NeurodataError(
                 f"a DataSpec has the fields {', '.join(types)}; missing, unknown or wrong: {', '.join(wrong)}"
             )
         values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in fields.items()}
-        return cls(**values)
+        return cls(**values | {"views": make_views(fields["views"])})
 
 
 def _is_a(value: Any, wanted: Any) -> bool:

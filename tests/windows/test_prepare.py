@@ -9,7 +9,8 @@ from neurodata.errors import NeurodataError, UnknownRateError
 from neurodata.identity import celegans
 from neurodata.recording.recording import Recording
 from neurodata.recording.timed import make_events, make_intervals, make_signal, make_units
-from neurodata.windows.prepare import channel_ids, make_spec, prepare
+from neurodata.windows.make_spec import make_spec
+from neurodata.windows.prepare import channel_ids, prepare
 from neurodata.windows.splits import Stretch
 
 LABELS = ["AVAL", "", "AVAR", "not a neuron"]
