@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from stat import S_ISREG
@@ -28,6 +29,7 @@ _ALL = (*COLUMNS, _STAMP)
 LARGEST_INDEX = 256 * 1024 * 1024
 _LARGEST_DECODED = 1024 * 1024 * 1024
 _MOST_ROWS = 1_000_000
+_READ_AT_ONCE = 8
 
 
 def list_recordings(store: Path) -> list[str]:
@@ -187,10 +189,12 @@ def _stamped_table(store: Path) -> pd.DataFrame:
     }
     for name, values in columns.items():
         values[fresh] = cached[name].to_numpy()[row[fresh]]
-    ids = list(stamps)
-    for place in np.setdiff1d(np.arange(len(stamps)), fresh):
-        for name, value in (read_row(store, ids[place]) | {_STAMP: stamps[ids[place]]}).items():
-            columns[name][place] = np.nan if value is None and name in NUMBERS else value
+    ids, places = list(stamps), np.setdiff1d(np.arange(len(stamps)), fresh)
+    with ThreadPoolExecutor(_READ_AT_ONCE) as pool:  # reading a row is mostly waiting for small files
+        rows = pool.map(lambda place: read_row(store, ids[place]) | {_STAMP: stamps[ids[place]]}, places)
+        for place, entries in zip(places, rows):
+            for name, value in entries.items():
+                columns[name][place] = np.nan if value is None and name in NUMBERS else value
     return _table_of(columns)
 
 

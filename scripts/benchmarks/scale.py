@@ -11,19 +11,20 @@ import argparse
 import json
 import multiprocessing
 import os
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from measure_open import resident_mb, timed
+from measuring import describe_machine, list_versions
 
 import neurodata as nd
 from neurodata.store.table import INDEX_FILE, list_recordings, write_index
@@ -82,36 +83,6 @@ def build(folder: Path, n_recordings: int, seconds: float | None = None) -> dict
         write_index(folder)
     indexed = time.perf_counter() - begin
     return {"write_ms_per_recording": 1e3 * written / max(1, len(wanted)), "index_seconds": indexed}
-
-
-def measure_open(folder: Path) -> dict[str, Any]:
-    """Open a store in a fresh process that has imported nothing of what it takes; then ask its table."""
-    begin = time.perf_counter()
-    open_store = nd.open_store
-    imported = time.perf_counter()
-    store = open_store(folder)
-    opened = time.perf_counter()
-    if "torch" in sys.modules:
-        raise SystemExit("opening a store imported torch")
-    peak = resident_mb()
-    table = store.table
-    told = time.perf_counter()
-    chosen = {
-        "species and session": {"species": SPECIES[0], "session": "1"},
-        "metadata entry": {"genotype": "wt"},
-        "function": {"duration_seconds": lambda seconds: seconds > 20},
-        "member": {"signals": "eeg"},
-    }
-    selected = {name: timed(lambda wanted=wanted: store.select(**wanted)) for name, wanted in chosen.items()}
-    return {
-        "open_store_seconds": opened - begin,
-        "of_that_imports_seconds": imported - begin,
-        "open_store_rss_mb": peak,
-        "table_seconds": told - opened,
-        "table_rss_mb": resident_mb(),
-        "rows": len(table),
-        "select_seconds": selected,
-    }
 
 
 def make_data_module(store: nd.Store) -> nd.RecordingDataModule:
@@ -178,25 +149,13 @@ def time_batches(dataset: Any, seed: int) -> float:
     return time.perf_counter() - begin
 
 
-def timed(work: Callable[[], Any]) -> float:
-    """Return the seconds that a call takes."""
-    begin = time.perf_counter()
-    work()
-    return time.perf_counter() - begin
-
-
-def resident_mb() -> float:
-    """Return the most memory this process has held so far, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
-
-
-def in_fresh_process(step: str, *folders: Path, cache: Path) -> dict[str, Any]:
+def in_fresh_process(script: str, *arguments: str | Path, cache: Path) -> dict[str, Any]:
     """Return what one measurement printed, made in a process of its own."""
-    command = [sys.executable, __file__, "--step", step, *map(str, folders)]
+    command = [sys.executable, Path(__file__).with_name(script), *arguments]
     limits = {"NEURODATA_CACHE": str(cache), "NEURODATA_CACHE_BYTES": str(64 * 2**30)}
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | limits, check=False)
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=os.environ | limits, check=False)
     if done.returncode:
-        raise SystemExit(f"measuring {step!r} failed:\n{done.stderr}")
+        raise SystemExit(f"{script} failed:\n{done.stderr}")
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
 
@@ -207,9 +166,10 @@ def measure_all(folder: Path, n_recordings: int) -> dict[str, Any]:
     built = build(small, n_recordings)
     build(long, FEW, seconds=22.5 * n_recordings / FEW)
     say("stores are there; measuring")
-    opened = in_fresh_process("open", small, cache=folder / "cache")
-    windows = in_fresh_process("windows", small, long, cache=folder / "cache")
-    return {"recordings": n_recordings, **built, **opened, **windows}
+    opened = in_fresh_process("measure_open.py", small, cache=folder / "cache")
+    windows = in_fresh_process("scale.py", "--windows", small, long, cache=folder / "cache")
+    facts = {"machine": describe_machine(), "versions": list_versions()}
+    return {"recordings": n_recordings, **built, **opened, **windows, **facts}
 
 
 def print_result(result: Mapping[str, Any]) -> None:
@@ -232,10 +192,10 @@ def main() -> None:
     parser.add_argument("--recordings", type=int, default=10_000)
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     parser.add_argument("--build-only", action="store_true", help="make the stores and stop")
-    parser.add_argument("--step", choices=["open", "windows"], help=argparse.SUPPRESS)
+    parser.add_argument("--windows", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.step:
-        print(json.dumps({"open": measure_open, "windows": measure_windows}[options.step](*options.folder)))
+    if options.windows:
+        print(json.dumps(measure_windows(*options.folder)))
         return
     place = nullcontext(options.folder[0]) if options.folder else tempfile.TemporaryDirectory(prefix="scale_")
     with place as folder:
