@@ -44,9 +44,10 @@ MAY_IMPORT = {
     # A run reads the store, makes windows and batches, trains, and writes predictions; it never scores or reports.
     "models": {"recording", "identity", "store", "windows", "batches", "predictions"},
     "terminal": set(),
+    "cache_commands": {"windows", "terminal"},
     # The two faces: they call everything, lazily.
     "cli": {"recording", "identity", "store", "simulate", "windows", "batches", "predictions", "metrics", "analyses",
-            "report", "loaders", "models", "exports", "terminal"},
+            "report", "loaders", "models", "exports", "terminal", "cache_commands"},
     "__init__": {"recording", "identity", "store", "simulate", "windows", "batches", "predictions", "metrics",
                  "analyses", "report", "loaders", "models", "exports", "cli"},
 }  # fmt: skip

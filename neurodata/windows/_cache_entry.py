@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import threading
@@ -118,7 +119,7 @@ def _check_settled(folder: str, document: Document) -> None:
     if not os.path.exists(f"{folder}/{SAFE}"):
         if document.boot != boot_id():
             raise DamagedError("the machine was started anew before the entry was known to be on the disk")
-        settle_later(lambda: settle_entry(folder))
+        settle_later(functools.partial(settle_entry, folder))
 
 
 def touch(path: str) -> None:
@@ -247,7 +248,7 @@ def reserve(handle: int, start: int, n_bytes: int) -> None:
 
 def write_at(handle: int, start: int, block: NDArray[Any]) -> None:
     """Write all bytes of a block; one call of the system may take fewer than it is given."""
-    left = memoryview(np.ascontiguousarray(block).reshape(-1).view(np.uint8))
+    left = np.ascontiguousarray(block).reshape(-1).view(np.uint8).data
     while left:
         n_written = os.pwrite(handle, left, start)
         start, left = start + n_written, left[n_written:]

@@ -44,6 +44,7 @@ class GrowingEntry(Entry):
         self._have, self._boot = self.arrays[HAVE], self.arrays[BOOT]
         self.values = self.arrays[VALUES]
         self.arrays = {VALUES: self.values}
+        self._queued = False
         self._cache, self._path = cache, f"{entry_folder(cache, key)}/{DATA}"
         self._spans, self._inode, self._grew = mapped.document.arrays, mapped.inode, grew
         self._row_bytes = self.values.dtype.itemsize * math.prod(self.values.shape[1:])
@@ -99,7 +100,8 @@ class GrowingEntry(Entry):
                 os.close(handle)
         except OSError as error:
             raise cache_error(error, self._cache, block.nbytes, self.what) from error
-        if boot_id():
+        if boot_id() and not self._queued:
+            self._queued = True
             settle_later(self.settle)
         self._grew(block.nbytes)
 
@@ -112,6 +114,7 @@ class GrowingEntry(Entry):
 
     def settle(self) -> None:
         """Sync what was written and say that it is on the disk."""
+        self._queued = False  # before looking: what is written from now on asks again
         written = np.flatnonzero(self._have == WRITTEN)
         if not written.size or not self._is_this_boot():
             return

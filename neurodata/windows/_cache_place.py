@@ -75,8 +75,9 @@ class Place:
 
     def _lock_handle(self, create: bool) -> int | None:
         if self._lock is not None and os.fstat(self._lock).st_nlink == 0:  # somebody removed the whole folder
-            self._lock = _close(self._lock)
-            self._lease = _close(self._lease)
+            _close(self._lock)
+            _close(self._lease)
+            self._lock = self._lease = None
         if self._lock is None:
             if create:
                 os.makedirs(self.cache, mode=0o700, exist_ok=True)

@@ -1,8 +1,9 @@
 """Marks what has reached the disk, so that a crash of the machine never leaves an entry with holes in it.
 
-A file's name and size may survive a crash its bytes do not. Syncing before an entry appears would make every first use
-wait for the disk (measured in docs/decisions/decoded-cache.md); so an entry notes in which start of the machine it was
-made, a thread syncs it later, and only an entry that was synced is believed after the next start.
+A file's name and size may survive a crash that its bytes do not. Syncing every entry before it appears makes small ones
+ten times slower (docs/decisions/decoded-cache.md), and so does syncing them from a thread at once. So an entry notes in
+which start of the machine it was made, a thread syncs it after the kernel has written it back by itself, and after the
+next start only what was synced is believed.
 """
 
 from __future__ import annotations
@@ -11,12 +12,18 @@ import functools
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+from neurodata.errors import CacheError
 from neurodata.windows._cache_layout import DATA, DOCUMENT, SAFE
 
-_waiting: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+SETTLE_SECONDS = 40.0
+"""Linux writes back what is 30 s old, looking every 5 s; a sync after that costs next to nothing."""
+
+_waiting: queue.SimpleQueue[tuple[float, Callable[[], None]]] = queue.SimpleQueue()
+_hurry = threading.Event()
 _thread: threading.Thread | None = None
 _guard = threading.Lock()
 
@@ -36,7 +43,7 @@ def settle_later(job: Callable[[], None]) -> None:
     if not boot_id():
         job()
         return
-    _waiting.put(job)
+    _waiting.put((time.monotonic() + SETTLE_SECONDS, job))
     with _guard:
         if _thread is None or not _thread.is_alive():
             _thread = threading.Thread(target=_run, name="neurodata-cache-sync", daemon=True)
@@ -44,17 +51,21 @@ def settle_later(job: Callable[[], None]) -> None:
 
 
 def settle_all() -> None:
-    """Wait until everything asked for so far is synced."""
+    """Sync at once what was to be synced later, and wait for it."""
     done = threading.Event()
     settle_later(done.set)
+    _hurry.set()
     done.wait()
+    _hurry.clear()
 
 
 def _run() -> None:
     while True:
+        due, job = _waiting.get()
+        _hurry.wait(max(0.0, due - time.monotonic()))
         try:
-            _waiting.get()()
-        except OSError:  # evicted meanwhile, or the disk is gone: it stays unmarked, and is made anew after a restart
+            job()
+        except (OSError, CacheError):  # evicted meanwhile, or the disk is gone: it stays unmarked, and is made anew after a restart
             continue
 
 
@@ -79,8 +90,8 @@ def settle_entry(folder: str) -> None:
 
 
 def _forget_in_child() -> None:
-    global _thread, _guard, _waiting
-    _thread, _guard, _waiting = None, threading.Lock(), queue.SimpleQueue()
+    global _thread, _guard, _waiting, _hurry
+    _thread, _guard, _waiting, _hurry = None, threading.Lock(), queue.SimpleQueue(), threading.Event()
 
 
 os.register_at_fork(after_in_child=_forget_in_child)
