@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
+from neurodata.cache_commands import cache_app
 from neurodata.errors import NeurodataError, UsageError
 from neurodata.terminal import err, out, plain, print_json, print_table, progress
 
@@ -25,6 +26,8 @@ app = typer.Typer(
     help="Neural recordings in one schema and one store, and models that learn from them. "
     "Exit code 0: done; 1: the data or the run is wrong; 2: wrong usage. Add --debug for tracebacks.",
 )
+
+app.add_typer(cache_app, name="cache")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 SIMULATED = ("spikes", "eeg", "seeg", "fmri", "eeg_fmri")
