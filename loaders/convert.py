@@ -17,6 +17,7 @@ from neurodata.errors import NeurodataError, RawFileError
 from neurodata.recording.validate import validate
 from neurodata.store.table import write_index
 from neurodata.store.write import is_up_to_date, write_recording
+from neurodata.store.write_openings import write_openings
 
 from .base import Loader, describe_sources
 from .discover import Found, find_recordings, loader_name, safe_name
@@ -148,6 +149,7 @@ def convert(
             progress(len(done), len(tasks), outcome)
     if Path(store).is_dir():
         write_index(Path(store))
+        write_openings(Path(store))
     outcomes = [done[task.session] for task in tasks] + skipped
     if any(outcome.status == FAILED for outcome in outcomes):
         raise ConversionError(name, outcomes)

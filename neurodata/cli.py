@@ -18,6 +18,7 @@ from neurodata.terminal import err, out, plain, print_json, print_table, progres
 
 if TYPE_CHECKING:
     from neurodata.report.scores import Scores
+    from neurodata.store.files import Files
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -34,8 +35,10 @@ SIMULATED = ("spikes", "eeg", "seeg", "fmri", "eeg_fmri")
 """Modalities whose raw files ``neurodata.simulate.NAME.write_raw`` makes; worms have more options."""
 
 StorePath = Annotated[
-    Path, typer.Argument(metavar="STORE[/DATASET/RECORDING]", help="A store, or one recording of it.")
+    str, typer.Argument(metavar="STORE[/DATASET/RECORDING]", help="A store, or one recording of it: a folder or a URL.")
 ]
+store_app = typer.Typer(no_args_is_help=True, help="Look after a store's files.")
+app.add_typer(store_app, name="store")
 
 
 def main() -> None:
@@ -101,31 +104,22 @@ def convert(
     print_table(str(store), ("recording", "outcome", ""), [(o.recording_id, o.status, o.message) for o in outcomes])
 
 
-def _recording_folders(path: Path) -> list[Path]:
-    """The recordings of a store, or the one recording that was given."""
-    from neurodata.store.store import open_store
-
-    if (path / "zarr.json").exists():
-        return [path]
-    return [path / recording_id for recording_id in open_store(path).recording_ids]
-
-
 @app.command()
 def info(path: StorePath, as_json: Json = False) -> None:
     """Show a store's recordings, or everything about one recording."""
     from neurodata.store.read import open_recording
-    from neurodata.store.store import open_store
+    from neurodata.store.store import Store, open_place
 
-    if (path / "zarr.json").exists():
-        recording = open_recording(path)
+    found = open_place(path)
+    if not isinstance(found, Store):
+        recording = open_recording(found)
         if as_json:
             print_json({"metadata": dict(recording.metadata), "duration_seconds": recording.duration_seconds, "members": repr(recording).splitlines()[1:]})  # fmt: skip
             return
         out.print(Text(plain(repr(recording))))
         print_table("metadata", ("field", "value"), recording.metadata.items())
         return
-    _recording_folders(path)
-    table = open_store(path).table
+    table = found.table
     if as_json:
         print_json(json.loads(table.to_json(orient="records")))
     elif table.empty:
@@ -138,27 +132,28 @@ def info(path: StorePath, as_json: Json = False) -> None:
         print_table(f"{path} · {len(table)} recordings", shown.values(), rows)
 
 
-def _check_all(path: Path, what: str, check: Callable[[Path], list[str]], as_json: bool) -> None:
+def _check_all(path: str, what: str, check: Callable[[Path | Files], list[str]], as_json: bool) -> None:
     """Run a check on every recording; print what is wrong, exit 1 where anything is."""
-    folders = _recording_folders(path)
+    from neurodata.store.store import Store, open_place
+
+    found = open_place(path)
+    folders = [found.path / name for name in found.recording_ids] if isinstance(found, Store) else [found]
     problems: dict[str, list[str]] = {}
     with progress(what) as show:
         for number, folder in enumerate(folders):
             name = "/".join(folder.parts[-2:])
             problems[name] = check(folder)
             show(number + 1, len(folders), name)
-    bad = {name: found for name, found in problems.items() if found}
+    bad = {name: lines for name, lines in problems.items() if lines}
     if as_json:
         print_json({"recordings": len(folders), "problems": bad})
     elif not folders:
         out.print(Text(f"{path} holds no recordings; there was nothing to {what}"))
     elif not bad:
         out.print(Text(f"{what}: {len(folders)} recordings, nothing wrong"))
-    for name, found in bad.items() if not as_json else ():
-        err.print(
-            Text(plain(f"{name}: {len(found)} problems\n" + "\n".join(f"  - {line}" for line in found))),
-            soft_wrap=True,
-        )
+    for name, lines in bad.items() if not as_json else ():
+        text = f"{name}: {len(lines)} problems\n" + "\n".join(f"  - {line}" for line in lines)
+        err.print(Text(plain(text)), soft_wrap=True)
     if bad:
         raise typer.Exit(1)
 
@@ -177,6 +172,19 @@ def verify(path: StorePath, as_json: Json = False) -> None:
     from neurodata.store.verify import verify_recording
 
     _check_all(path, "verify", verify_recording, as_json)
+
+
+@store_app.command("index")
+def store_index(store: Annotated[Path, typer.Argument(help="The store's folder.")]) -> None:
+    """Write index.parquet and openings.parquet anew: what a remote reader needs; see docs/remote.md."""
+    from neurodata.store.store import open_store
+    from neurodata.store.table import write_index
+    from neurodata.store.write_openings import write_openings
+
+    n_recordings = len(open_store(store))
+    write_index(store)
+    write_openings(store)
+    out.print(Text(f"index.parquet and openings.parquet of {store} describe {n_recordings} recordings"), soft_wrap=True)
 
 
 @app.command()

@@ -131,6 +131,27 @@ def open_store(path: str | Path | RemoteFiles, storage_options: Mapping[str, Any
     return Store(folder, list_recordings(folder))
 
 
+def open_place(path: str, storage_options: Mapping[str, Any] | None = None) -> Store | Path | RemoteFiles:
+    """Return the store at a path or address, or where one recording is.
+
+    Parameters
+    ----------
+    path
+        ``STORE`` or ``STORE/DATASET/RECORDING``.
+    storage_options
+        As of `open_store`.
+    """
+    if not path.startswith(REMOTE_SCHEMES):
+        return Path(path) if (Path(path) / "zarr.json").exists() else open_store(path)
+    try:
+        return open_store(path, storage_options)
+    except StoreError:
+        recording = RemoteFiles(path, storage_options)
+        if not recording.has("zarr.json"):
+            raise
+        return recording
+
+
 def _open_remote(files: RemoteFiles) -> Store:
     try:
         table = table_of(files.read(INDEX_FILE, _LARGEST_INDEX))

@@ -249,7 +249,7 @@ def test_a_table_of_strange_recordings_leaves_out_what_is_no_row(stored):
     assert row["recording_id"] == "made_up/first"
     assert row[["session", "citation", "species"]].isna().all()
     assert isinstance(schema_problems(stored), list)
-    with pytest.raises(NeurodataError, match=r"no column 'speceis'.*'species'"):
+    with pytest.raises(NeurodataError, match=r"no column or metadata entry 'speceis'.*'species'"):
         open_store(stored.parent.parent).select(speceis="x")
     assert isinstance(open_store(stored.parent.parent).table, pd.DataFrame)
     assert len(read_documents(stored)) > 10

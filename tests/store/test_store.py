@@ -56,7 +56,7 @@ def test_selecting_and_finding(store):
         opened["first"]
     with pytest.raises(StoreError, match=r"no single recording 'mice/nigth'.*did you mean 'mice/night'\?"):
         opened["mice/nigth"]
-    with pytest.raises(NeurodataError, match=r"no column 'specie'"):
+    with pytest.raises(NeurodataError, match=r"no column or metadata entry 'specie'"):
         opened.select(specie="x")
 
 
