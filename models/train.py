@@ -15,10 +15,11 @@ import numpy as np
 import pandas as pd
 import torch
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
-from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from neurodata.batches.dataset import WindowDataset
+from neurodata.windows.select import Windows
+from neurodata.windows.stitch import Stitched, Stitcher
 
 from .task import Task
 
@@ -187,71 +188,43 @@ def fit(
 def predict(task: Task, loader: DataLoader[Any]) -> list[Any]:
     """Return ``predict_step`` of every batch, through ``lightning.Trainer``."""
     with quiet():
-        trainer = lightning.Trainer(
-            accelerator="auto", devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False
-        )  # fmt: skip
-        return list(trainer.predict(task, loader) or [])
+        return list(_predicting().predict(task, loader) or [])
 
 
-@dataclass(frozen=True)
-class Decoded:
-    """What was decoded for one recording.
-
-    Parameters
-    ----------
-    recording_id
-        Which.
-    samples
-        Positions on the windows' clock, ``(time,)``.
-    values
-        Class probabilities or continuous values, ``(time, output)``.
-    truth
-        Class codes ``(time,)`` or values ``(time, output)``.
-    """
-
-    recording_id: str
-    samples: NDArray[np.int64]
-    values: NDArray[np.float64]
-    truth: NDArray[Any]
+def _predicting(*callbacks: Callback) -> lightning.Trainer:
+    return lightning.Trainer(
+        accelerator="auto", devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, callbacks=list(callbacks),
+    )  # fmt: skip
 
 
-def decode(task: Task, loader: DataLoader[Any]) -> list[Decoded]:
+class _Stitching(Callback):
+    """Stitches what is predicted, batch by batch."""
+
+    def __init__(self, windows: Windows) -> None:
+        self.stitcher, self.found = Stitcher(windows), list[Stitched]()
+
+    def on_predict_batch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, *_: Any
+    ) -> None:
+        """Take a batch in."""
+        recording, first, truth = (part.cpu().numpy() for part in (batch.recording, batch.first, batch.target))
+        values = outputs.double().cpu().numpy()
+        self.found += self.stitcher.add(recording, first, values, truth if truth.shape[1] else None)
+
+
+def decode(task: Task, loader: DataLoader[Any]) -> list[Stitched]:
     """Decode every recording a loader covers, averaging windows where they overlap.
 
-    A window counts most at its middle and least at its ends, where the network has seen least of what lies around.
+    A window counts most at its middle and least at its ends, where the network has seen least of what lies around. Each
+    recording's values are class probabilities or continuous values, ``(time, output)``, its truth class codes
+    ``(time,)`` or values ``(time, output)``.
     """
     dataset = loader.dataset
     assert isinstance(dataset, WindowDataset)
-    length = dataset.windows.length
-    weight = 1.0 - np.abs(np.linspace(-1, 1, length + 2)[1:-1])
-    sums = {number: _Stitch(dataset.spec.n_outputs) for number in range(len(dataset.recording_ids))}
-    for batch, output in zip(loader, predict(task, loader)):
-        for row, (number, first) in enumerate(zip(batch.recording.tolist(), batch.first.tolist())):
-            sums[number].add(first, weight, output[row].double().cpu().numpy(), batch.target[row].numpy())
-    return [stitch.finish(dataset.recording_ids[number]) for number, stitch in sums.items()]
-
-
-class _Stitch:
-    """Weighted mean of overlapping windows of one recording."""
-
-    def __init__(self, n_outputs: int) -> None:
-        self.total, self.weight = np.zeros((0, n_outputs)), np.zeros(0)
-        self.truth: NDArray[Any] | None = None
-
-    def add(self, first: int, weight: NDArray[np.float64], values: NDArray[np.float64], truth: NDArray[Any]) -> None:
-        stop = first + len(values)
-        if stop > len(self.total):
-            missing = stop - len(self.total)
-            self.total = np.pad(self.total, ((0, missing), (0, 0)))
-            self.weight = np.pad(self.weight, (0, missing))
-            old = truth[:0] if self.truth is None else self.truth
-            self.truth = np.concatenate([old, np.zeros((missing, *truth.shape[1:]), truth.dtype)])
-        assert self.truth is not None
-        self.total[first:stop] += weight[:, None] * values
-        self.weight[first:stop] += weight
-        self.truth[first:stop] = truth
-
-    def finish(self, recording_id: str) -> Decoded:
-        covered = np.flatnonzero(self.weight)
-        assert self.truth is not None
-        return Decoded(recording_id, covered, self.total[covered] / self.weight[covered, None], self.truth[covered])
+    stitching = _Stitching(dataset.windows)
+    with quiet():
+        _predicting(stitching).predict(task, loader, return_predictions=False)
+    stitching.stitcher.finish()
+    place = {recording_id: number for number, recording_id in enumerate(dataset.recording_ids)}
+    return sorted(stitching.found, key=lambda one: place[one.recording_id])

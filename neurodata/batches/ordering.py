@@ -33,7 +33,8 @@ PICK, SHIFT, SHUFFLE, BLOCKS, INSIDE, LANES = range(6)
 def random_words(seed: int, epoch: int, stream: int, first: int, after: int, item: int = 0) -> NDArray[np.uint64]:
     """Return the words ``[first, after)`` of a stream of random 64-bit words."""
     # One step of the counter gives four words; its upper parts keep streams apart.
-    generator = np.random.Philox(counter=[first // 4, 0, item, stream], key=[seed % 2**64, epoch % 2**64])
+    counter, key = ([first // 4, 0, item, stream], [seed % 2**64, epoch % 2**64])
+    generator = np.random.Philox(counter=np.array(counter, np.uint64), key=np.array(key, np.uint64))
     return np.asarray(generator.random_raw(after - first // 4 * 4)[first % 4 :], np.uint64)
 
 

@@ -158,14 +158,28 @@ class CoveringWindows(WindowSampler):
 
 @dataclass(frozen=True)
 class _Epoch:
-    """Blocks of one epoch in their order, cut where a lane begins, so that a part belongs to one lane.
+    """One process's blocks of one epoch, in their order, and the lanes that they are taken from by turns.
 
-    ``begin`` is each part's first window and ``edge`` the windows before it in the epoch's order, the end included.
+    ``begin`` is each block's first window and ``edge`` the windows of the blocks before it, the end included; lanes
+    begin where a block does, after ``lane`` windows, and have ``length`` ones.
     """
 
     begin: NDArray[np.int64]
     edge: NDArray[np.int64]
-    lanes: NDArray[np.int64]
+    lane: NDArray[np.int64]
+    length: NDArray[np.int64]
+
+    def block_at(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.searchsorted(self.edge, places, side="right") - 1
+
+    def turns(self, positions: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Turn of each position, and which one of the turn it is: shorter lanes drop out early."""
+        shortest = np.sort(self.length)
+        active = len(shortest) - np.arange(len(shortest))
+        steps = np.diff(shortest, prepend=0) * active
+        phase = np.searchsorted(np.cumsum(steps), positions, side="right")
+        turn, place = np.divmod(positions - (np.cumsum(steps) - steps)[phase], active[phase])
+        return turn + np.concatenate([[0], shortest])[phase], place
 
 
 class StreamedWindows(WindowSampler):
@@ -226,14 +240,14 @@ class StreamedWindows(WindowSampler):
         """Return the windows at this process's positions ``[first, after)`` of an epoch."""
         table = self._epoch(epoch)
         places = self._places(table, epoch, first, after)
-        part = np.searchsorted(table.edge, places, side="right") - 1
+        block = table.block_at(places)
         found = np.empty(len(places), np.int64)
-        order = np.argsort(part, kind="stable")
-        numbers, starts = np.unique(part[order], return_index=True)
+        order = np.argsort(block, kind="stable")
+        numbers, starts = np.unique(block[order], return_index=True)
         for number, rows in zip(numbers.tolist(), np.split(order, starts[1:])):
             low, high = table.edge[number : number + 2].tolist()
-            inside = shuffled(places[rows] - low, high - low, self.seed, epoch, INSIDE, item=low)
-            found[rows] = table.begin[number] + inside
+            begin = int(table.begin[number])
+            found[rows] = begin + shuffled(places[rows] - low, high - low, self.seed, epoch, INSIDE, item=begin)
         return self.shift(epoch, np.arange(first, after) * self.num_replicas + self.rank, found)
 
     def announced(self, epoch: int, first: int, after: int, begun: bool) -> NDArray[np.int64]:
@@ -242,43 +256,42 @@ class StreamedWindows(WindowSampler):
         Where nothing is opened there are none.
         """
         table = self._epoch(epoch)
-        parts = np.unique(np.searchsorted(table.edge, self._places(table, epoch, first, after), side="right") - 1)
+        blocks = np.unique(table.block_at(self._places(table, epoch, first, after)))
         if begun:
             # Every lane is met within the last whole turn.
             before = self._places(table, epoch, max(0, first - 2 * self.buffer_blocks), first)
-            parts = np.setdiff1d(parts, np.searchsorted(table.edge, before, side="right") - 1)
-        sizes = np.diff(table.edge)[parts]
-        start = np.repeat(table.begin[parts], sizes)
+            blocks = np.setdiff1d(blocks, table.block_at(before))
+        sizes = np.diff(table.edge)[blocks]
+        start = np.repeat(table.begin[blocks], sizes)
         found = start + np.arange(int(sizes.sum())) - np.repeat(np.cumsum(sizes) - sizes, sizes)
         # Shifts reach beyond the block; the outermost two cover what lies between but for gaps longer than a window.
         return found if self.n_shifts == 1 else np.concatenate([found * self.n_shifts, (found + 1) * self.n_shifts - 1])
 
     def _places(self, table: _Epoch, epoch: int, first: int, after: int) -> NDArray[np.int64]:
-        """Places in the epoch's row of blocks that stand at positions: one of each lane, in random order, by turns."""
-        lanes = self.buffer_blocks
-        low, high = first // lanes, -(-after // lanes)
-        words = random_words(self.seed, epoch, LANES, low * lanes, high * lanes, item=self.rank).reshape(-1, lanes)
-        n_whole, rest = divmod(self.n_positions, lanes)
-        if high > n_whole:
-            words[-1, rest:] = np.uint64(2**64 - 1)  # lanes that are one window shorter come last, and are cut off
-        lane = np.argsort(words, axis=1, kind="stable").ravel()
-        turn = np.repeat(np.arange(low, high), lanes)
-        return (table.lanes[lane] + turn)[first - low * lanes : after - low * lanes]
+        """Places in the row of blocks that stand at positions: one of each lane by turns, in random order."""
+        turn, place = table.turns(np.arange(first, after))
+        low, high = int(turn[0]), int(turn[-1]) + 1
+        lanes = len(table.lane)
+        words = random_words(self.seed, epoch, LANES, low * lanes, high * lanes, item=self.rank).reshape(-1, lanes) >> 1
+        words[table.length <= np.arange(low, high)[:, None]] = 2**64 - 1  # lanes that are used up stand behind
+        lane = np.argsort(words, axis=1, kind="stable")[turn - low, place]
+        return table.lane[lane] + turn
 
     def _epoch(self, epoch: int) -> _Epoch:
         if epoch not in self._epochs:
             n_blocks = len(self.block_begin) - 1
             order = shuffled(np.arange(n_blocks), n_blocks, self.seed, epoch, BLOCKS)
-            begin, size = self.block_begin[order], np.diff(self.block_begin)[order]
-            edge = np.concatenate([[0], np.cumsum(size)])
-            low = self.rank * self.n_positions
-            whole, rest = divmod(self.n_positions, self.buffer_blocks)
-            turn = np.arange(self.buffer_blocks)
-            lanes = low + turn * whole + np.minimum(turn, rest)
-            kept = edge[(edge > low) & (edge < low + self.n_positions)]
-            cut = np.union1d(kept, np.append(lanes, low + self.n_positions))
+            edge = np.concatenate([[0], np.cumsum(np.diff(self.block_begin)[order])])
+            low, high = self.rank * self.n_positions, (self.rank + 1) * self.n_positions
+            cut = np.union1d(edge[(edge > low) & (edge < high)], [low, high])
             block = np.searchsorted(edge, cut[:-1], side="right") - 1
-            self._epochs = {epoch: _Epoch(begin[block] + cut[:-1] - edge[block], cut, lanes)}
+            begin, size = self.block_begin[order][block] + cut[:-1] - edge[block], np.diff(cut)
+            if low > edge[block[0]]:  # the rest of a divided block comes last: the first batch shall need whole ones
+                begin, size = np.roll(begin, -1), np.roll(size, -1)
+            own = np.concatenate([[0], np.cumsum(size)])
+            even = np.arange(self.buffer_blocks) * self.n_positions // self.buffer_blocks
+            lane = np.unique(own[np.searchsorted(own, even, side="right") - 1])
+            self._epochs = {epoch: _Epoch(begin, own, lane, np.diff(lane, append=self.n_positions))}
         return self._epochs[epoch]
 
 

@@ -26,13 +26,13 @@ class Stitched:
     values
         Predictions, ``(time, …)``.
     truth
-        What is true there, ``(time, …)``; None where none was given.
+        What is true there, ``(time, …)``; ``(0,)`` where none was given.
     """
 
     recording_id: str
     samples: NDArray[np.int64]
     values: NDArray[np.float64]
-    truth: NDArray[Any] | None
+    truth: NDArray[Any]
 
 
 def middle_weights(length: int) -> NDArray[np.float64]:
@@ -227,7 +227,7 @@ class _Recording:
     def stitched(self, recording_id: str) -> Stitched:
         assert self.mean is not None
         covered = np.flatnonzero(self.total)
-        truth = None if self.truth is None else self.truth[covered]
+        truth = np.zeros(0) if self.truth is None else self.truth[covered]
         return Stitched(recording_id, covered + int(self.firsts[0]), self.mean[covered], truth)
 
 

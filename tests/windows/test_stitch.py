@@ -83,6 +83,7 @@ def test_overlapping_windows_are_averaged_with_their_weights():
     np.testing.assert_allclose(found.values, [0, 0, w[0] / (w[0] + w[2]), w[1] / (w[1] + w[3]), 1, 1])
     (found,) = stitch(windows, [(np.array([0, 0]), np.array([0, 2]), values)], np.ones(4))
     np.testing.assert_allclose(found.values, [0, 0, 0.5, 0.5, 1, 1])
+    assert found.truth.shape == (0,)
 
 
 def test_windows_in_order_are_not_kept():
