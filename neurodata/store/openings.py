@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from neurodata.errors import StoreError
-from neurodata.store.server import Server
+from neurodata.store.server import RefusedError, Server
 
 OPENINGS_FILE = "openings.parquet"
 
@@ -146,7 +146,7 @@ class Openings:
         """Fetch the end of the file, with the list of its row groups."""
         try:
             end = self.server.get(OPENINGS_FILE, _FIRST_READ, _FIRST_READ)
-        except FileNotFoundError:
+        except (FileNotFoundError, RefusedError):
             self._firsts = []
             return
         self._tail, self._tail_start = bytes(end.data), end.start

@@ -39,6 +39,10 @@ _known: weakref.WeakValueDictionary[str, Server] = weakref.WeakValueDictionary()
 """Servers of this process by token, so that copies of one server that were pickled apart share what it holds."""
 
 
+class RefusedError(StoreError):
+    """The server does not let us read a file (or, a bucket that may not be listed, has no such file)."""
+
+
 @dataclass(frozen=True)
 class Piece:
     """Bytes of a file, where they begin and how large the whole file is on the server."""
@@ -182,7 +186,7 @@ class Server:
 
     def _translated(self, error: Exception, key: str) -> StoreError:
         """Say what was tried and what to do next."""
-        where, reason = f"{self.shown}/{key}".rstrip("/"), re.split(r"\n|: <", str(error).strip())[0]
+        where, reason = f"{self.shown}/{key}".rstrip("/"), re.split(r"\n|: <", str(error).strip())[0].rstrip(" :")
         kind = type(error).__name__
         if kind == "NotSupportedError":
             return self._without_ranges(key)
@@ -195,7 +199,7 @@ class Server:
                 if self.url.startswith("s3://")
                 else "give what it asks for with storage_options={'client_options': {'default_headers': {…}}}"
             )
-            return StoreError(f"the server does not let us read {where!r} ({reason}); {help}")
+            return RefusedError(f"the server does not let us read {where!r} ({reason}); {help}")
         return StoreError(
             f"cannot read {where!r}: {reason}; check the address and whether the server can be reached, then try again"
         )

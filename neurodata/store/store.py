@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from neurodata.checks import is_safe_part, suggest
-from neurodata.errors import NeurodataError, StoreError
+from neurodata.errors import IntegrityError, StoreError
 from neurodata.recording.recording import Recording
 from neurodata.store.files import REMOTE_SCHEMES
 from neurodata.store.read import open_recording
@@ -163,15 +163,15 @@ def _open_remote(files: RemoteFiles) -> Store:
                 "with it. One recording opens without: open_recording('ADDRESS/DATASET/RECORDING')"
             ) from None
         return Store(files, _list_bucket(files))
-    except NeurodataError as error:
-        raise (
-            error if files.url in str(error) else type(error)(f"{INDEX_FILE} of store {files.url!r}: {error}")
-        ) from error
+    except IntegrityError as error:
+        raise IntegrityError(f"store {files.url!r}: {error}") from error
     return Store(files, table["recording_id"].tolist(), table)
 
 
 def _list_bucket(files: RemoteFiles) -> list[str]:
     """Recordings of a bucket that has no index: two levels of folders, and a root document in each of the lower ones."""
+    if files.has("zarr.json"):
+        raise StoreError(f"{files.url!r} is one recording, not a store of them; open it with open_recording")
     names = [
         f"{dataset}/{recording}"
         for dataset in filter(is_safe_part, files.server.list_folders(""))
