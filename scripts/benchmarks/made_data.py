@@ -20,7 +20,9 @@ from scipy.signal import lfilter
 
 from neurodata.recording.recording import Recording
 from neurodata.recording.timed import make_events, make_signal, make_units
+from neurodata.store.table import write_index
 from neurodata.store.write import write_recording
+from neurodata.store.write_openings import write_openings
 
 STORE, TORCH_BRAIN, CHUNKED, PLAIN = "store", "torch_brain", "chunked", "plain"
 STEP_MICROVOLT = np.float32(0.1)
@@ -121,7 +123,7 @@ def make_spikes(
 def make_data(work: Work, folder: Path, seed: int = 0) -> Path:
     """Write all forms of a kind's recordings below a folder, once; a folder made with other sizes is made anew."""
     home, done = folder / work.name, folder / work.name / "made.json"
-    facts = {"seed": seed, "version": 1, **asdict(work)}
+    facts = {"seed": seed, "version": 2, **asdict(work)}
     if done.is_file() and json.loads(done.read_text()) == facts:
         return home
     shutil.rmtree(home, ignore_errors=True)
@@ -134,6 +136,9 @@ def make_data(work: Work, folder: Path, seed: int = 0) -> Path:
         else:
             make = make_field if work.name == "field" else make_calcium
             _write_samples(work, home, name, make(work, rng))
+    # What a web server must have, and what spares a large store's readers from looking into each recording.
+    write_index(home / STORE)
+    write_openings(home / STORE)
     done.write_text(json.dumps(facts))
     return home
 
