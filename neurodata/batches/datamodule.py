@@ -30,7 +30,7 @@ from neurodata.windows.scaling import Scaling, fit_per_channel, fit_scaling
 from neurodata.windows.select import Windows, make_windows
 from neurodata.windows.spec import BY_LABEL, DataSpec
 from neurodata.windows.splits import Split, SplitRule, check_leakage
-from neurodata.windows.views import View, check_views_leak, make_views
+from neurodata.windows.views import View, check_views_leak, is_causal, make_views
 
 TRAINING, OWN, UNSCALED = "training", "recording", "none"
 SCALINGS = (TRAINING, OWN, UNSCALED)
@@ -147,11 +147,16 @@ class RecordingDataModule(lightning.LightningDataModule):
         check_leakage(self.split, window_seconds, lag_seconds)
         made_views = make_views(views)
         check_views_leak(made_views, self.split)
+        if causal and not is_causal(made_views):
+            raise NeurodataError(
+                f"causal=True, but {', '.join(map(str, made_views))} look at later samples; take causal views"
+            )
         table = self.store.table.set_index("recording_id", drop=False).loc[self._recordings()]
-        self.modalities, self.subjects = dict(table["modality"]), dict(table["subject"])
-        self.digests = {
-            row.recording_id: Digests(row.content_sha256, row.documents_sha256) for row in table.itertuples()
-        }
+        listed = [str(recording_id) for recording_id in table.index]
+        self.modalities = dict(zip(listed, map(str, table["modality"])))
+        self.subjects = dict(zip(listed, map(str, table["subject"])))
+        contents = zip(map(str, table["content_sha256"]), map(str, table["documents_sha256"]))
+        self.digests = {recording_id: Digests(*found) for recording_id, found in zip(listed, contents)}
         self.decoding = Decoding(self._make_spec(made_views), channels, causal, cache_dtype)
         self._prepared: dict[str, Prepared] = {}
         self.statistics: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}

@@ -238,7 +238,7 @@ def _scale(values: torch.Tensor, opened: Sequence[_Opened]) -> None:
     """``(value - mean) / std`` in place, in float32; padding is left as it is."""
     # numpy, not torch: torch's own threads stand in each other's way when several processes load.
     for window, one in zip(values.numpy(), opened):
-        if one.mean is not None:
+        if one.mean is not None and one.std is not None:
             channels = window[:, : one.mean.size]
             np.subtract(channels, one.mean, out=channels)
             np.divide(channels, one.std, out=channels)

@@ -195,9 +195,10 @@ def _residual(
 
 def _patterns(there: NDArray[np.bool_]) -> list[tuple[NDArray[np.bool_], NDArray[np.int64]]]:
     """Which channels have values in the same volumes: they share one fit; those without any are left out."""
-    kinds, which = np.unique(there, axis=1, return_inverse=True)
-    which = which.reshape(-1)
-    return [(kinds[:, k], np.flatnonzero(which == k)) for k in range(kinds.shape[1]) if kinds[:, k].any()]
+    channels_of: dict[bytes, list[int]] = {}  # numpy's own unique columns take ten times as long
+    for channel, packed in enumerate(np.packbits(there, axis=0).T):
+        channels_of.setdefault(packed.tobytes(), []).append(channel)
+    return [(there[:, found[0]], np.asarray(found)) for found in channels_of.values() if there[:, found[0]].any()]
 
 
 def _view_of(signal: xr.DataArray, values: NDArray[np.float64], what: str) -> xr.DataArray:

@@ -55,6 +55,11 @@ class SpecFacts:
 
 def spec_facts(recording: Recording, inputs: str, target: str, identity: str, views: Sequence[View] = ()) -> SpecFacts:
     """Return what a recording has to say about a `DataSpec`; raises as `make_spec` does."""
+    if views and inputs in recording.events:
+        raise NeurodataError(
+            f"{recording.recording_id}: {inputs!r} are events, which {', '.join(view.name for view in views)} cannot be "
+            "applied to; views are of signals"
+        )
     labels = set(identities(recording, inputs, identity, views).tolist()) - {""}
     kind, classes = _target_of(recording, target, identity)
     is_worm = recording.metadata["subject"]["species"] == WORM

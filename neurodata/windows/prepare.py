@@ -134,8 +134,14 @@ def counts_of(recording: Recording, events: str, rate_hz: float, size: int, kept
     table, n_units = recording.events[events], _units_of(recording, events).size
     place = np.full(n_units, -1, np.int64)
     place[kept] = np.arange(kept.size)
+    units = np.asarray(table[names.UNIT].values, np.int64)
+    if units.size and not 0 <= units.min() <= units.max() < n_units:
+        raise NeurodataError(
+            f"{recording.recording_id}: 'unit' of events {events!r} runs from {units.min()} to {units.max()}, but there "
+            f"are {n_units} units, counted from 0"
+        )
     bins = event_bins(np.asarray(table[names.TIME].values), rate_hz, size)
-    return make_counts(bins, place[np.asarray(table[names.UNIT].values, np.int64)], (size, kept.size))
+    return make_counts(bins, place[units], (size, kept.size))
 
 
 def sample_blocks(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -28,25 +26,6 @@ def _stir(module):
         for parameter in module.parameters():
             parameter += 0.1 * torch.randn_like(parameter)
     return module
-
-
-def _load(path):
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="session")
-def made():
-    """The module of made-up worms."""
-    return _load(Path(__file__).parents[1] / "batches" / "made_store.py")
-
-
-@pytest.fixture(scope="session")
-def worms(made, tmp_path_factory):
-    """A store of three worms; nobody writes here."""
-    return made.write_worms(tmp_path_factory.mktemp("worms"))
 
 
 @pytest.fixture(params=NETWORKS)
