@@ -119,8 +119,8 @@ def measure(work: Work, home: Path, server: Server, repeats: int) -> dict[str, A
     return {
         "of_local_cold": round(statistics.median(r / q for q, r in zip(speeds["local"], speeds["remote"])), 3),
         "bytes_ratio": round(statistics.median(epoch.n_bytes for epoch in remote) / needed, 4),
-        "first_batch": count_first_batches(work, home, server, "streamed"),
-        "first_batch_random": count_first_batches(work, home, server, "drawn"),
+        "first_batch": count_first_batches(work, home, server, order="streamed"),
+        "first_batch_random": count_first_batches(work, home, server, order="drawn", lookahead=0),
         "windows_per_second": {name: round(statistics.median(found), 1) for name, found in speeds.items()},
         "bytes_needed": needed,
         "bytes_read": [epoch.n_bytes for epoch in remote],
@@ -170,23 +170,23 @@ def first_epoch(work: Work, home: Path, store: str) -> Epoch:
         return Epoch(time.perf_counter() - begin, n_windows)
 
 
-def count_first_batches(work: Work, home: Path, server: Server, order: str) -> dict[str, int]:
+def count_first_batches(work: Work, home: Path, server: Server, **options: Any) -> dict[str, int]:
     """Return the requests of a first batch of windows of one recording, and of all."""
     one, every = work.names()[:1], work.names()
     return {
-        "one_recording": first_batch(work, home, server, one, order),
-        "all_recordings": first_batch(work, home, server, every, order),
+        "one_recording": first_batch(work, home, server, one, **options),
+        "all_recordings": first_batch(work, home, server, every, **options),
         "recordings": len(every),
     }
 
 
-def first_batch(work: Work, home: Path, server: Server, recordings: list[str], order: str) -> int:
-    """Return the requests up to the first batch of some recordings, opening the store included; nothing fetched ahead."""
+def first_batch(work: Work, home: Path, server: Server, recordings: list[str], **options: Any) -> int:
+    """Return the requests up to the first batch of some recordings, opening the store and fetching ahead included."""
     with fresh_cache(home):
         server.counts()
         store = nd.open_store(server.url).select(recording_id=[f"made/{name}" for name in recordings])
-        loader = make_data_module(work, store, order=order, lookahead=0).train_dataloader()
-        next(iter(loader))
+        batches = iter(make_data_module(work, store, **options).train_dataloader())
+        next(batches)
         return server.counts()[0]
 
 
