@@ -168,6 +168,8 @@ def _read_span(name: str, fields: Mapping[str, Any], n_bytes: int) -> Span:
 
 def is_ours(folder: str) -> bool:
     """Tell whether a folder holds nothing but files an entry is made of; anything else is never removed."""
+    if os.path.islink(folder):
+        return False
     try:
         with os.scandir(folder) as found:
             return all(f.name in ENTRY_FILES and f.is_file(follow_symlinks=False) for f in found)
@@ -177,6 +179,8 @@ def is_ours(folder: str) -> bool:
 
 def remove_folder(folder: str) -> None:
     """Remove an entry's files and its folder; what else lies there stays, and the folder with it."""
+    if os.path.islink(folder):
+        return
     for name in ENTRY_FILES:
         try:
             os.unlink(f"{folder}/{name}")
