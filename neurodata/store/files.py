@@ -19,6 +19,10 @@ REMOTE_SCHEMES = ("https://", "http://", "s3://")
 """How the address of a store on a server begins."""
 
 
+class RewrittenError(IntegrityError):
+    """A file was replaced while it was in use; what is read of it now does not belong to what was read before."""
+
+
 class Files(Protocol):
     """Read-only files below one folder, on this disk or on a server. Picklable; holds no handle until it is used.
 

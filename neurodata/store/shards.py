@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from neurodata.errors import IntegrityError, NeurodataError, StoreError
 from neurodata.store.documents import recording_name
-from neurodata.store.files import Files
+from neurodata.store.files import Files, RewrittenError
 from neurodata.store.shard_layout import BLOSC_HEADER, CHECKSUM, Place, ShardLayout, find_layout
 
 numcodecs.blosc.use_threads = False  # as zarr sets it: blosc's own threads share one state and do not survive a fork
@@ -34,6 +34,9 @@ _REMEMBERED_BYTES = 4 << 20
 
 _REMOTE_THREADS = 8
 """Shards fetched at once; each is fetched with requests of its own that run side by side."""
+
+_LOCK = threading.Lock()
+"""Held for a look at what a reader remembers, never while one reads."""
 
 _Target: TypeAlias = tuple[int, int, NDArray[Any]]
 """Rows ``[first, after)`` and where they go, shape ``(after - first, column)``."""
@@ -71,7 +74,6 @@ class ChunkReader:
 
     def _prepare(self, files: Files, path: str, layout: ShardLayout) -> None:
         self.files, self.path, self.layout = files, path, layout
-        self._lock = threading.Lock()
         self._indexes: OrderedDict[str, NDArray[np.uint64]] = OrderedDict()
         self._stamps: dict[str, Hashable] = {}
 
@@ -216,7 +218,7 @@ class ChunkReader:
 
     def _index(self, key: str) -> NDArray[np.uint64]:
         """Byte and size of every chunk of a shard, shape ``(chunk, 2)``: remembered, else read from the file's end."""
-        with self._lock:
+        with _LOCK:
             found = self._indexes.get(key)
             if found is not None:
                 self._indexes.move_to_end(key)
@@ -226,7 +228,7 @@ class ChunkReader:
         tail = np.frombuffer(self.files.read_tail(key, 16 * n_chunks + CHECKSUM), np.uint8)
         _check_crc(tail, f"the index of file {key!r}")
         found = tail[:-CHECKSUM].view("<u8").reshape(n_chunks, 2)
-        with self._lock:
+        with _LOCK:
             self._indexes[key] = found
             while len(self._indexes) > 1 and sum(one.nbytes for one in self._indexes.values()) > _REMEMBERED_BYTES:
                 self._indexes.popitem(last=False)
@@ -245,13 +247,13 @@ class ChunkReader:
 
     def _note_stamp(self, key: str) -> None:
         stamp = self.files.stamp(key)
-        with self._lock:
+        with _LOCK:
             self._stamps.setdefault(key, stamp)
 
     def _check_stamp(self, key: str) -> None:
         """Raise where a file is no longer the one its index was read from; looked at after reading, so that none slips by."""
         if self.files.stamp(key) != self._stamps[key]:
-            raise _RewrittenError(f"file {key!r} was rewritten")
+            raise RewrittenError(f"file {key!r} was rewritten")
 
     def _decode(self, content: NDArray[np.uint8], chunk: Place, targets: Sequence[_Target], key: str) -> None:
         where = f"chunk {chunk} of file {key!r}"
@@ -281,17 +283,19 @@ class ChunkReader:
             )
 
 
-class _RewrittenError(IntegrityError):
-    """A file changed under its reader."""
+def damage_error(files: Files, path: str, error: Exception) -> IntegrityError:
+    """Return what to raise where reading an array failed with ``error``.
 
-
-def damage_error(files: Files, path: str, error: Exception) -> Exception:
-    """Return what to raise where reading an array failed with ``error``."""
+    Raises
+    ------
+    NeurodataError
+        ``error`` itself, where it says nothing about what is stored (a server that does not answer).
+    """
     name = recording_name(files)
-    if isinstance(error, _RewrittenError):
-        return IntegrityError(f"{name}: array {path!r} changed while it was in use: {error}; open the recording again")
+    if isinstance(error, RewrittenError):
+        return RewrittenError(f"{name}: array {path!r} changed while it was in use: {error}; open the recording again")
     if isinstance(error, NeurodataError) and not isinstance(error, IntegrityError):
-        return error  # a server that does not answer says nothing about the values
+        raise error
     return IntegrityError(f"{name}: array {path!r} is damaged: {error}; run 'neurodata verify' and convert it again")
 
 
@@ -310,7 +314,16 @@ def _check_crc(content: NDArray[np.uint8], what: str) -> None:
 
 
 _POOLS: dict[bool, ThreadPoolExecutor] = {}
-os.register_at_fork(after_in_child=_POOLS.clear)  # a fork has no threads but its own
+
+
+def _begin_anew() -> None:
+    """A fork has no threads but its own, and nobody who would give back a lock."""
+    global _LOCK
+    _LOCK = threading.Lock()
+    _POOLS.clear()
+
+
+os.register_at_fork(after_in_child=_begin_anew)
 
 
 def _pool(remote: bool) -> ThreadPoolExecutor:

@@ -388,3 +388,28 @@ def test_a_server_is_asked_twice_a_shard_and_once_when_its_index_is_known(sharde
     reader.read(0, 480)
     assert len(files.asked) == 2
     assert local.read(0, 1).shape == (1, 8)
+
+
+class SilentFiles(CountedFiles):
+    """A server that does not answer."""
+
+    def read_tail(self, key, count):
+        raise StoreError("the server does not answer; try again")
+
+
+def test_a_server_that_does_not_answer_is_not_called_damage(sharded, tmp_path):
+    lazy = StoredArray(SilentFiles(tmp_path), "a/x", document_of(tmp_path))
+    for key in ((slice(0, 9), slice(None)), (np.array([0, 3]), slice(None))):  # ours, and zarr's
+        with pytest.raises(StoreError, match=r"^the server does not answer; try again$"):
+            lazy._read(key)
+
+
+def test_a_server_is_asked_nothing_before_values_are_wanted(sharded, tmp_path):
+    files, document = CountedFiles(tmp_path), document_of(tmp_path) | {"shape": [2**40, 8]}
+    assert StoredArray(files, "a/x", document).shape == (2**40, 8)
+    assert files.asked == []
+    message = r"array 'a/x' claims the shape \(1099511627776, 8\), but its last file 'c/4294967295/0' is missing"
+    with pytest.raises(IntegrityError, match=message):
+        StoredArray(files, "a/x", document)._read((slice(None), slice(None)))
+    with pytest.raises(IntegrityError, match=message):
+        StoredArray(tmp_path, "a/x", document)
