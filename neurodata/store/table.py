@@ -216,15 +216,11 @@ def _parse_index(data: bytes) -> pd.DataFrame:
     try:
         if len(data) > LARGEST_INDEX:
             raise ValueError(f"{len(data)} bytes, at most {LARGEST_INDEX} are read")
-        texts = [name for name in _ALL if name not in NUMBERS]
+        limits = {"thrift_string_size_limit": max(1, len(data)), "thrift_container_size_limit": _MOST_ROWS}
+        _check_claims(pq.ParquetFile(pa.BufferReader(data), **limits))
         # Equal texts are kept once, in the file and here: a small file of one long text a million times stays small.
-        file = pq.ParquetFile(
-            pa.BufferReader(data),
-            read_dictionary=texts,
-            thrift_string_size_limit=len(data),
-            thrift_container_size_limit=_MOST_ROWS,
-        )
-        _check_claims(file)
+        texts = [name for name in _ALL if name not in NUMBERS]
+        file = pq.ParquetFile(pa.BufferReader(data), read_dictionary=texts, **limits)
         found = file.read(columns=list(_ALL), use_threads=False)
         found.validate(full=True)
         table = _table_of({name: _column_of(name, found[name]) for name in _ALL})
