@@ -14,7 +14,11 @@ from numpy.typing import DTypeLike, NDArray
 from neurodata.errors import CacheError
 from neurodata.windows._cache_entry import Entry, Mapped, check_block, reserve, write_at
 from neurodata.windows._cache_layout import (
+    BOOT,
+    BOOT_BYTES,
     DATA,
+    HAVE,
+    VALUES,
     Document,
     Span,
     cache_error,
@@ -25,11 +29,8 @@ from neurodata.windows._cache_layout import (
 )
 from neurodata.windows._cache_settle import boot_id, settle_later
 
-VALUES, HAVE, BOOT = "values", "have", "boot"
 MISSING, WRITTEN, ON_DISK = 0, 1, 2
 """What is known of a chunk. ``WRITTEN`` is believed until the machine is started anew, ``ON_DISK`` for ever."""
-
-_BOOT_BYTES = 64
 
 
 class GrowingEntry(Entry):
@@ -176,7 +177,7 @@ def make_growing(
     stored = check_array(VALUES, shape, np.dtype(dtype))
     values = Span(stored, shape, 0)
     have = Span("|u1", (-(-shape[0] // chunk_rows),), page_up(values.stop))
-    boot = Span("|u1", (_BOOT_BYTES,), page_up(have.stop))
+    boot = Span("|u1", (BOOT_BYTES,), page_up(have.stop))
     n_bytes = page_up(boot.stop)
     handle = os.open(folder / DATA, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
@@ -202,4 +203,4 @@ def check_growing(entry: Entry, shape: tuple[int, ...], dtype: DTypeLike, chunk_
 
 
 def _boot_bytes() -> bytes:
-    return boot_id().encode()[:_BOOT_BYTES].ljust(_BOOT_BYTES, b"\0")
+    return boot_id().encode()[:BOOT_BYTES].ljust(BOOT_BYTES, b"\0")

@@ -31,6 +31,10 @@ FORMAT = 1
 
 OURS, LOCK, LIVE, MAKING = ".neurodata-cache", "lock", "live", "making"
 DOCUMENT, DATA, SAFE = "entry.json", "data", "safe"
+VALUES, HAVE, BOOT = "values", "have", "boot"
+"""Arrays of a growing entry: its rows, a byte per chunk, and in which start of the machine it was written."""
+
+BOOT_BYTES = 64
 ENTRY_FILES = frozenset({DOCUMENT, DATA, SAFE})
 PAGE = 4096
 DTYPES = frozenset({"|b1", "|i1", "|u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f2", "<f4", "<f8"})
@@ -151,17 +155,31 @@ def read_document(handle: int) -> Document:
             raise DamagedError(f"{DOCUMENT} is of format {fields['neurodata_cache']!r}")
         n_bytes, chunk_rows = int(fields["n_bytes"]), int(fields["chunk_rows"])
         arrays = {name: _read_span(name, span, n_bytes) for name, span in fields["arrays"].items()}
-        return Document(
-            str(fields["what"]), n_bytes, arrays, dict(fields["facts"]), str(fields["boot"]), chunk_rows
-        )  # fmt: skip
+        if chunk_rows:
+            _check_growing(arrays, chunk_rows)
+        return Document(str(fields["what"]), n_bytes, arrays, dict(fields["facts"]), str(fields["boot"]), chunk_rows)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise DamagedError(f"{DOCUMENT} is not what was written: {error!r}") from error
+
+
+def _check_growing(arrays: Mapping[str, Span], chunk_rows: int) -> None:
+    n_chunks = -(-arrays[VALUES].shape[0] // chunk_rows)
+    expected = {HAVE: ("|u1", (n_chunks,)), BOOT: ("|u1", (BOOT_BYTES,))}
+    if chunk_rows < 0 or any((arrays[n].dtype, arrays[n].shape) != e for n, e in expected.items()):
+        raise DamagedError(f"{DOCUMENT} lacks what a growing entry has")
 
 
 def _read_span(name: str, fields: Mapping[str, Any], n_bytes: int) -> Span:
     span = Span(fields["dtype"], tuple(fields["shape"]), fields["start"])
     whole = all(type(n) is int and n >= 0 for n in (*span.shape, span.start))
-    if not (whole and span.dtype in DTYPES and span.start % PAGE == 0 and span.stop <= n_bytes and is_safe_part(name)):
+    if not (
+        span.shape
+        and whole
+        and span.dtype in DTYPES
+        and span.start % PAGE == 0
+        and span.stop <= n_bytes
+        and is_safe_part(name)
+    ):
         raise DamagedError(f"{DOCUMENT} places {name!r} where it cannot be")
     return span
 

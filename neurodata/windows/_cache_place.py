@@ -51,7 +51,7 @@ class Place:
         self._uses: dict[str, int] = {}
 
     @contextmanager
-    def held(self, *, alone: bool = False, create: bool = False) -> Iterator[None]:
+    def held(self, *, alone: bool = False, create: bool = False, what: str = "its lock") -> Iterator[None]:
         """Hold the cache's lock; without one where the folder is read-only or, unless ``create``, not there.
 
         Raises
@@ -65,7 +65,7 @@ class Place:
                 if handle is not None:
                     fcntl.flock(handle, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
             except OSError as error:
-                raise cache_error(error, self.cache, 0, "its lock") from error
+                raise cache_error(error, self.cache, 0, what) from error
             try:
                 self._write_releases()
                 yield
@@ -140,13 +140,13 @@ class Place:
             os.pwrite(self._lock, f"{max(0, n_bytes):>{_TOTAL_DIGITS}}".encode(), 0)
 
     @contextmanager
-    def making(self, key: str, *, wait: bool = True) -> Iterator[bool]:
+    def making(self, key: str, *, wait: bool = True, what: str = "an entry") -> Iterator[bool]:
         """Hold the lock of one key, the right to make its entry; False where ``wait`` is off and another has it."""
         path = self.ours / MAKING / f"{key}.{LOCK}"
         try:
             handle = _take(path, wait)
         except OSError as error:
-            raise cache_error(error, self.cache, 0, "an entry to be made") from error
+            raise cache_error(error, self.cache, 0, what) from error
         if handle is None:
             yield False
             return

@@ -65,7 +65,10 @@ def _run() -> None:
         _hurry.wait(max(0.0, due - time.monotonic()))
         try:
             job()
-        except (OSError, CacheError):  # evicted meanwhile, or the disk is gone: it stays unmarked, and is made anew after a restart
+        except (
+            OSError,
+            CacheError,
+        ):  # evicted meanwhile, or the disk is gone: it stays unmarked, and is made anew after a restart
             continue
 
 

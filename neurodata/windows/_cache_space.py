@@ -87,6 +87,8 @@ def make_room(place: Place, needed_bytes: int, limit_bytes: int | None) -> None:
         if total + needed_bytes > limit:
             moved, total = _move_out(place, found, total, int(limit * _KEPT) - needed_bytes)
         place.write_total(total + needed_bytes)
+        if limit_bytes is not None:
+            limit = limit_bytes  # a disk that is too small for it is told by who writes
         over = total + needed_bytes - limit
         place.in_vain = time.monotonic() if over > 0 else -_VAIN_SECONDS
     for path in moved:

@@ -6,6 +6,7 @@ same: the key says what it is made from (`make_key`). The decision and its measu
 
 from __future__ import annotations
 
+import errno
 import functools
 import hashlib
 import json
@@ -114,7 +115,14 @@ class DecodedCache:
         try:
             mapped = map_entry(self.folder, key, lambda: place.dropped.append(key))
         except OSError as error:
-            raise cache_error(error, self.folder, 0, f"entry {key[:12]}…") from error
+            way = (
+                "raise vm.max_map_count"
+                if error.errno == errno.ENOMEM
+                else "point NEURODATA_CACHE at a folder of yours"
+            )
+            raise CacheError(
+                f"entry {key[:12]}… of the decoded cache {str(self.folder)!r} cannot be opened ({error.strerror}); {way}"
+            ) from error
         if mapped is None:
             return None
         place.register(key)
@@ -199,9 +207,9 @@ class DecodedCache:
             if entry is not None:
                 return entry
             place = place_of(self.folder)
-            with place.held(create=True):
+            with place.held(create=True, what=what):
                 pass
-            with place.making(key):
+            with place.making(key, what=what):
                 entry = self.open(key)
                 if entry is not None:
                     return entry
@@ -291,7 +299,7 @@ class DecodedCache:
         place = place_of(self.folder)
         if not self.folder.is_dir():
             return 0
-        with place.held(alone=True, create=True):
+        with place.held(alone=True, create=True, what="the note of what is removed"):
             sweep(place)
             used, freed, moved = place.keys_in_use(), 0, []
             for found in [*list_found(self.folder)]:

@@ -270,7 +270,7 @@ def test_list_and_the_command_line(tmp_path, monkeypatch):
     run = CliRunner()
     shown = run.invoke(app, ["cache", "list"])
     assert shown.exit_code == 0
-    assert "3 entries, 1.1 MB" in shown.output.replace("\n", "")
+    assert "3 entries, 1.1 MB" in " ".join(shown.output.split())
     listed = json.loads(run.invoke(app, ["cache", "list", "--json"]).output)
     assert [row["what"] for row in listed][-1] == "made up 1"
     assert "1.1 MB freed; 1 entries stay, live processes use them" in run.invoke(app, ["cache", "clear"]).output
