@@ -160,7 +160,7 @@ class RemoteFiles(Files):
         return None if self.openings is None else self.openings.find(self._full(key))
 
     def _aged(self, key: str, reason: str) -> IntegrityError:
-        return IntegrityError(f"{reason}: {self._advice()}")
+        return IntegrityError(f"{reason}; {self._advice()}")
 
     def _advice(self) -> str:
         return (

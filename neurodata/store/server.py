@@ -80,7 +80,7 @@ class Server:
     @property
     def shown(self) -> str:
         """The address as it may stand in a message: without a password."""
-        return re.sub(r"://[^/@]*@", "://", self.url)
+        return _without_password(self.url)
 
     def get(self, key: str, span: tuple[int, int] | int | None, limit: int) -> Piece:
         """Return a whole file (``span`` None), its bytes [start, stop), or its last ``span`` bytes (all where it has fewer).
@@ -186,7 +186,10 @@ class Server:
 
     def _translated(self, error: Exception, key: str) -> StoreError:
         """Say what was tried and what to do next."""
-        where, reason = f"{self.shown}/{key}".rstrip("/"), re.split(r"\n|: <", str(error).strip())[0].rstrip(" :")
+        where, reason = (
+            f"{self.shown}/{key}".rstrip("/"),
+            _without_password(re.split(r"\n|: <", str(error).strip())[0].rstrip(" :")),
+        )
         kind = type(error).__name__
         if kind == "NotSupportedError":
             return self._without_ranges(key)
@@ -212,6 +215,10 @@ class Server:
             f"the server of {self.shown!r} ignores range requests: it answers with whole files ({key!r}), so that reading a "
             "window would fetch all of a shard; serve the store with nginx, Apache, Caddy or from a bucket"
         )
+
+
+def _without_password(text: str) -> str:
+    return re.sub(r"://[^/@\s]*@", "://", text)
 
 
 def _find_server(url: str, options: Mapping[str, Any], token: str) -> Server:

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from neurodata.store.table import write_index
 from neurodata.store.write import write_recording
+from neurodata.store.write_openings import write_openings
 
 _FILE = Path(__file__).parent / "made_recordings.py"
 
@@ -60,3 +62,51 @@ def start_writer():
         return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     return start
+
+
+@pytest.fixture(scope="session")
+def local_store(made, tmp_path_factory):
+    """A store with one recording of every kind and one of several shards; not to be touched."""
+    store = tmp_path_factory.mktemp("local") / "store"
+    write_recording(made.full_recording(), store)
+    write_recording(made.large_recording(megabytes=36), store)
+    write_index(store)
+    assert write_openings(store)
+    return store
+
+
+@pytest.fixture(scope="session")
+def web(web_server, tmp_path_factory):
+    """nginx and the folder it serves."""
+    root = tmp_path_factory.mktemp("web")
+    for folder in (root, root.parent):
+        folder.chmod(0o755)
+    (root / "forbidden").mkdir()
+    with web_server(root) as upstream:
+        yield upstream, root
+
+
+@pytest.fixture
+def published(local_store, web, tmp_path_factory):
+    """A copy of the store on the web server, to be damaged at will: its folder and its address."""
+    (host, port), root = web
+    folder = root / tmp_path_factory.mktemp("copy").name
+    shutil.copytree(local_store, folder)
+    yield folder, f"http://{host}:{port}/{folder.name}"
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def proxied(published, web, delaying_proxy):
+    """The same through a proxy: its address and the proxy."""
+    with delaying_proxy(web[0], 0.0) as proxy:
+        yield f"{proxy.url}/{published[0].name}", proxy
+
+
+@pytest.fixture(scope="session")
+def bucket(s3, local_store):
+    """The same in a bucket: its address and obstore's settings."""
+    with s3.run_s3() as (host, port):
+        url = f"http://{host}:{port}"
+        s3.upload(local_store, url, "lab/store")
+        yield "s3://recordings/lab/store", s3.options_for(url)
