@@ -110,7 +110,9 @@ def _check_shape(files: Files, path: str, shape: Sequence[int], stored: Sequence
         return
     last = "/".join(["c", *(str((size - 1) // step) for size, step in zip(shape, stored, strict=False))])
     if not files.has(f"{path}/{last}"):
-        raise IntegrityError(f"array {path!r} claims the shape {tuple(shape)}, but its last file {last!r} is missing")
+        raise IntegrityError(
+            f"{recording_name(files)}: array {path!r} claims the shape {tuple(shape)}, but its last file {last!r} is missing"
+        )
 
 
 def read_values(location: Location, path: str, array: zarr.Array[Any], key: Any) -> NDArray[Any]:
