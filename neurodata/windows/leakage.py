@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 _MOST_LISTED = 100
 """Leaks that are written out in a message."""
 
+_ROUNDING = 1e-9
+"""Seconds by which a gap may fall short of the reach."""
+
 
 def check_leakage(split: Split, window_seconds: float, lag_seconds: float = 0.0) -> None:
     """Raise where a window of one part could share time, or an animal, with another part.
@@ -58,13 +61,13 @@ def _close_stretches(split: Split, one: str, other: str, reach: float) -> list[s
     others: dict[str, list[Stretch]] = {}
     for stretch in split.parts[other]:
         others.setdefault(stretch.recording_id, []).append(stretch)
-    ordered = {recording_id: _Ordered(found) for recording_id, found in others.items()}
+    ordered = {recording_id: Neighbours(found) for recording_id, found in others.items()}
     problems = []
     for a in split.parts[one]:
         near = ordered[a.recording_id].near(a.start, a.stop, reach) if a.recording_id in ordered else ()
         for b in near:
-            gap = max(a.start, b.start) - min(a.stop, b.stop)
-            if gap < reach - 1e-9:
+            gap = seconds_between(a, b)
+            if gap < reach - _ROUNDING:
                 problems.append(
                     f"{a.recording_id}: {one} [{a.start:g}, {a.stop:g}) s and {other} [{b.start:g}, {b.stop:g}) s are "
                     f"{max(gap, 0):g} s apart, windows reach {reach:g} s; take guard_seconds={reach:g} or more"
@@ -72,8 +75,19 @@ def _close_stretches(split: Split, one: str, other: str, reach: float) -> list[s
     return problems
 
 
-class _Ordered:
-    """Stretches of one recording by their start, so that those near a given one are found without looking at all."""
+def seconds_between(a: Stretch, b: Stretch) -> float:
+    """Return the gap between two stretches of a recording; below 0 where they overlap."""
+    return max(a.start, b.start) - min(a.stop, b.stop)
+
+
+class Neighbours:
+    """Stretches of one recording by their start, so that those near a given one are found without looking at all.
+
+    Parameters
+    ----------
+    stretches
+        In any order; they may overlap.
+    """
 
     def __init__(self, stretches: Sequence[Stretch]) -> None:
         self._place = np.argsort([s.start for s in stretches], kind="stable")
@@ -82,11 +96,16 @@ class _Ordered:
         self._ends = np.maximum.accumulate(np.asarray([s.stop for s in stretches])[self._place])
 
     def near(self, start: float, stop: float, reach: float) -> list[Stretch]:
-        """Every stretch within reach, and perhaps some that are not, in the order in which they were given."""
+        """Return every stretch within reach, and perhaps some that are not, in the order in which they were given."""
         reach += 1e-6 * (1.0 + abs(start) + abs(stop) + reach)  # sums round, and none may be missed for it
         first = np.searchsorted(self._ends, start - reach)
         last = np.searchsorted(self._starts, stop + reach, side="right")
         return [self._stretches[place] for place in sorted(self._place[first:last].tolist())]
+
+    def any_within(self, stretch: Stretch, reach: float) -> bool:
+        """Tell whether one of them comes closer than ``reach`` to a stretch, or overlaps it."""
+        found = self.near(stretch.start, stretch.stop, reach)
+        return any(seconds_between(stretch, other) < max(reach - _ROUNDING, 0.0) for other in found)
 
 
 def _shared_keys(split: Split, one: str, other: str) -> list[str]:

@@ -14,6 +14,7 @@ from neurodata.errors import LeakageError, NeurodataError
 from neurodata.recording.recording import Recording
 from neurodata.store.manifest import json_digest
 from neurodata.store.store import Store
+from neurodata.windows.leakage import Neighbours
 from neurodata.windows.leakage import check_leakage as check_leakage
 from neurodata.windows.leakage import check_unseen as check_unseen
 
@@ -49,7 +50,7 @@ class Split:
     parts
         Part → stretches, in the order of the store.
     by
-        What was kept apart: ``subject``, ``recording``, ``time`` or ``intervals``.
+        What was kept apart: ``subject``, ``recording``, ``time``, ``trials`` or ``intervals``.
     subjects
         Recording id → subject key; the same animal under two names has one key.
     contents
@@ -86,6 +87,7 @@ class SplitRule:
     guard_seconds: float = 0.0
     intervals: str = ""
     same_animal: tuple[tuple[str, ...], ...] = ()
+    seed: int = 0
 
     def apply(self, store: Store) -> Split:
         """Split a store's recordings.
@@ -106,6 +108,8 @@ class SplitRule:
             parts = self._by_time(list(whole.values()))
         elif self.by == "intervals":
             parts = self._by_intervals(store)
+        elif self.by == "trials":
+            parts = self._by_trials(store)
         else:
             keys = subjects if self.by == "subject" else {recording: recording for recording in whole}
             parts = self._by_key(whole, keys, listed if self.by == "subject" else keys)
@@ -168,6 +172,31 @@ class SplitRule:
             )
         return {part: tuple(parts[part]) for part in names.PARTS if part in parts}
 
+    def _by_trials(self, store: Store) -> dict[str, tuple[Stretch, ...]]:
+        """Deal out each recording's trials; one that comes too close to a trial that is scored is left out."""
+        parts: dict[str, list[Stretch]] = {part: [] for part in self.fractions}
+        for recording in store:
+            dealt = self._dealt(recording)
+            scored: list[Stretch] = []
+            for part in reversed(dealt):  # test gives way to none, validation to test, train to both
+                near = Neighbours(scored)
+                kept = [trial for trial in dealt[part] if not near.any_within(trial, self.guard_seconds)]
+                parts[part] += kept
+                scored += kept
+        return {part: tuple(found) for part, found in parts.items()}
+
+    def _dealt(self, recording: Recording) -> dict[str, list[Stretch]]:
+        """Part → a recording's trials, drawn at random: the same whatever other recordings there are."""
+        table, name = recording.intervals[self.intervals], recording.recording_id
+        edges = np.stack([table[names.START].values, table[names.STOP].values], axis=1).astype(np.float64)
+        rng = np.random.default_rng([self.seed, int(json_digest(name)[:16], 16)])
+        shares = np.cumsum(list(self.fractions.values()))[:-1]
+        drawn = np.split(rng.permutation(len(edges)), np.round(shares * len(edges)).astype(int))
+        return {
+            part: [Stretch(name, *edges[i].tolist()) for i in np.sort(rows)]
+            for part, rows in zip(self.fractions, drawn)
+        }
+
 
 def _whole(recording_id: str, duration: float) -> Stretch:
     """All of a recording, from the session's start to the end that the store's table gives; NaN where it is unknown."""
@@ -219,8 +248,9 @@ def split_by(
     validation: Sequence[str] | float = (),
     test: Sequence[str] | float = (),
     guard_seconds: float = 0.0,
-    intervals: str = "split",
+    intervals: str = "",
     same_animal: Sequence[Sequence[str]] = (),
+    seed: int = 0,
 ) -> SplitRule:
     """Say how a store is to be split.
 
@@ -229,15 +259,19 @@ def split_by(
     by
         ``subject`` or ``recording``: those named go into validation and test, all others into train.
         ``time``: each recording is cut into contiguous blocks, train first.
+        ``trials``: each recording's trials are dealt out at random.
         ``intervals``: published intervals, labelled ``train``, ``validation`` and ``test``.
     validation, test
-        Names (``worm5``, ``kato_brain_2015/worm5``) or, by time, fractions of each recording.
+        Names (``worm5``, ``kato_brain_2015/worm5``) or, by time and by trials, fractions of each recording.
     guard_seconds
-        Left out between two blocks of time; at least window length plus lag, or the leakage guard raises.
+        Left out between two blocks of time; at least window length plus lag, or the leakage guard raises. By trials, those
+        closer than this to one of the test part (and then of validation) are in no part.
     intervals
-        Name of the interval table for ``by="intervals"``.
+        Name of the interval table: ``split`` unless given, for trials ``trials``.
     same_animal
         Groups of subject keys (``dataset/subject``) that are one animal.
+    seed
+        Of the trials' draw.
 
     Raises
     ------
@@ -249,28 +283,34 @@ def split_by(
     >>> split_by("subject", test=["worm5"], validation=["worm1"]).by
     'subject'
     """
-    check_option("split", by, ("subject", "recording", "time", "intervals"))
+    check_option("split", by, ("subject", "recording", "time", "trials", "intervals"))
     if not guard_seconds >= 0:
         raise NeurodataError(f"guard_seconds must be 0 or more, got {guard_seconds!r}")
     groups = tuple(tuple(group) for group in same_animal)
+    table = intervals or {"trials": "trials"}.get(by, "split")
     if by == "intervals":
-        return SplitRule(by, intervals=intervals, same_animal=groups)
-    if by == "time":
-        validation = 0.0 if validation == () else validation
-        test = 0.0 if test == () else test
-        if not isinstance(validation, (int, float)) or not isinstance(test, (int, float)):
-            raise NeurodataError(f"a split by time takes fractions, got validation={validation!r} and test={test!r}")
-        fractions = {names.TRAIN: 1.0 - validation - test, names.VALIDATION: float(validation), names.TEST: float(test)}
-        if not (min(validation, test) >= 0 and fractions[names.TRAIN] > 0):
-            raise NeurodataError(
-                f"fractions must leave something to train on, got validation={validation}, test={test}"
-            )
-        kept = {part: fraction for part, fraction in fractions.items() if fraction > 0}
-        return SplitRule(by, fractions=kept, guard_seconds=guard_seconds, same_animal=groups)
+        return SplitRule(by, intervals=table, same_animal=groups)
+    if by in ("time", "trials"):
+        shares = _as_fractions(by, validation, test)
+        return SplitRule(
+            by, fractions=shares, guard_seconds=guard_seconds, intervals=table, same_animal=groups, seed=seed
+        )
     if isinstance(validation, (int, float)) or isinstance(test, (int, float)):
         raise NeurodataError(f"a split by {by} takes lists of names, got validation={validation!r} and test={test!r}")
     chosen = {names.VALIDATION: _as_names(validation), names.TEST: _as_names(test)}
     return SplitRule(by, {part: found for part, found in chosen.items() if found}, same_animal=groups)
+
+
+def _as_fractions(by: str, validation: Sequence[str] | float, test: Sequence[str] | float) -> dict[str, float]:
+    """Part → its share, in the order train, validation, test; a part that nobody asked for is left out."""
+    asked = [0.0 if isinstance(share, (list, tuple)) and not share else share for share in (validation, test)]
+    numbers = [float(share) for share in asked if isinstance(share, (int, float))]
+    if len(numbers) < len(asked):
+        raise NeurodataError(f"a split by {by} takes fractions, got validation={validation!r} and test={test!r}")
+    if not (min(numbers) >= 0 and sum(numbers) < 1):
+        raise NeurodataError(f"fractions must leave something to train on, got validation={validation}, test={test}")
+    shares = {names.TRAIN: 1.0 - numbers[0] - numbers[1], names.VALIDATION: numbers[0], names.TEST: numbers[1]}
+    return {part: share for part, share in shares.items() if share > 0}
 
 
 def _as_names(wanted: Sequence[str]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import argparse
 import json
 import multiprocessing
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -96,7 +97,7 @@ def make_data_module(store: nd.Store) -> nd.RecordingDataModule:
 
 def measure_windows(folder: Path, few_long: Path) -> dict[str, Any]:
     """Plan a run over all recordings, decode them, and time random batches beside those of 16 recordings."""
-    store = nd.open_store(folder)
+    store, _ = nd.open_store(folder), nd.RecordingDataModule  # torch's import is not part of what follows
     begin = time.perf_counter()
     module = make_data_module(store)
     built = time.perf_counter()
@@ -110,43 +111,39 @@ def measure_windows(folder: Path, few_long: Path) -> dict[str, Any]:
         "few_small": make_data_module(small).dataset("train"),
     }
     touched = {name: timed(lambda dataset=dataset: touch(dataset)) for name, dataset in datasets.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in datasets}
-    for number in range(ROUNDS):
-        names = list(datasets)
-        for name in names[number % 3 :] + names[: number % 3]:
-            seconds[name].append(time_batches(datasets[name], number))
+    faults = resource.getrusage(resource.RUSAGE_SELF).ru_majflt
+    rounds = [time_batches(datasets, number) for number in range(ROUNDS)]
+    seconds = {name: [found[name] for found in rounds] for name in datasets}
     # Of each round the quotient, then the median: what else the machine does falls on all three.
-    quotient = {
-        other: statistics.median(a / b for a, b in zip(seconds["many"], seconds[other])) for other in list(datasets)[1:]
-    }
+    quotient = {name: statistics.median(a / b for a, b in zip(seconds["many"], seconds[name])) for name in datasets}
     return {
         "data_module_seconds": built - begin,
         "dataset_seconds": planned - built,
-        "first_touch_ms_per_recording": 1e3 * touched["many"] / len(store),
+        "first_pass_ms_per_recording": 1e3 * touched["many"] / len(store),
         "windows": {name: len(dataset) for name, dataset in datasets.items()},
-        "us_per_window": {name: 1e6 * statistics.median(s) / (BATCHES * BATCH) for name, s in seconds.items()},
+        "us_per_window": {name: 1e6 * statistics.median(found) / (BATCHES * BATCH) for name, found in seconds.items()},
         "window_time_ratio": quotient["few_long"],
         "window_time_ratio_to_16_of_them": quotient["few_small"],
+        "read_from_disk_while_timing": resource.getrusage(resource.RUSAGE_SELF).ru_majflt - faults,
         "windows_rss_mb": resident_mb(),
     }
 
 
 def touch(dataset: Any) -> None:
-    """Read one window of every recording, so that all are decoded and open."""
-    length = len(dataset)
-    # The shortest recording has 15 s; windows start at every sample, and most lie a second before the recording's end.
-    places = np.arange(0, length, int(13 * RATE_HZ))
+    """Read everything once, window by window, so that all recordings are decoded and open, and their pages in memory."""
+    places = np.arange(0, len(dataset), int(WINDOW_SECONDS * RATE_HZ))
     for first in range(0, len(places), BATCH):
         dataset.__getitems__(places[first : first + BATCH].tolist())
 
 
-def time_batches(dataset: Any, seed: int) -> float:
-    """Seconds for batches of random windows."""
-    draws = np.random.default_rng(seed).integers(0, len(dataset), (BATCHES, BATCH)).tolist()
-    begin = time.perf_counter()
-    for indices in draws:
-        dataset.__getitems__(indices)
-    return time.perf_counter() - begin
+def time_batches(datasets: Mapping[str, Any], seed: int) -> dict[str, float]:
+    """Seconds of each dataset for batches of random windows; they take turns, batch by batch."""
+    rng, seconds = np.random.default_rng(seed), dict.fromkeys(datasets, 0.0)
+    for _ in range(BATCHES):
+        for name, dataset in datasets.items():
+            indices = rng.integers(0, len(dataset), BATCH).tolist()
+            seconds[name] += timed(lambda dataset=dataset, indices=indices: dataset.__getitems__(indices))
+    return seconds
 
 
 def in_fresh_process(script: str, *arguments: str | Path, cache: Path) -> dict[str, Any]:

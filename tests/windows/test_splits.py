@@ -350,6 +350,7 @@ def test_applying_a_rule_twice_gives_one_digest(store):
     [
         pytest.param({"by": "subjekt"}, "no split 'subjekt'; did you mean 'subject'", id="unknown kind"),
         pytest.param({"by": "time", "test": ["w"]}, "takes fractions, got", id="names by time"),
+        pytest.param({"by": "trials", "test": ["w"]}, "a split by trials takes fractions, got", id="names by trials"),
         pytest.param({"by": "subject", "test": 0.2}, "takes lists of names, got", id="fraction by subject"),
         pytest.param({"by": "time", "test": 1.0}, "leave something to train on", id="nothing left"),
         pytest.param({"by": "time", "test": -0.1}, "leave something to train on", id="negative"),
@@ -370,6 +371,64 @@ def test_unknown_names_are_refused_with_the_known_ones(store):
 def test_a_part_left_empty_is_refused(store):
     with pytest.raises(NeurodataError, match=r"leaves train empty; the store has 5 recordings"):
         split_by("recording", test=["mon", "tue", "wed", "x", "y"]).apply(store)
+
+
+def trials_store(folder, rows, names=("mon", "tue")):
+    for name in names:
+        table = make_intervals(*zip(*rows))
+        write_recording(recording(f"lab_a/{name}", name, seconds=1000.0).replace(intervals={"trials": table}), folder)
+    return open_store(folder)
+
+
+APART = [(10.0 * number, 10.0 * number + 4.0) for number in range(100)]
+
+
+def test_trials_are_dealt_out_by_their_shares_whole_and_each_once(tmp_path):
+    store = trials_store(tmp_path, APART)
+    split = split_by("trials", validation=0.1, test=0.2, guard_seconds=5.0).apply(store)
+    for name in store.recording_ids:
+        dealt = {part: [s for s in found if s.recording_id == name] for part, found in split.parts.items()}
+        assert {part: len(found) for part, found in dealt.items()} == {"train": 70, "validation": 10, "test": 20}
+        together = sorted((s.start, s.stop) for found in dealt.values() for s in found)
+        assert together == APART
+        assert all(found == sorted(found) for found in dealt.values())
+    check_leakage(split, 6.0)
+    starts = [{s.start for s in split.parts["test"] if s.recording_id == name} for name in store.recording_ids]
+    assert starts[0] != starts[1]
+
+
+def test_dealing_trials_depends_on_the_seed_and_on_no_other_recording(tmp_path):
+    store = trials_store(tmp_path / "two", APART)
+    rule = split_by("trials", test=0.2)
+    assert rule.apply(store).digest == rule.apply(store).digest
+    assert rule.apply(store).digest != split_by("trials", test=0.2, seed=1).apply(store).digest
+    alone = rule.apply(trials_store(tmp_path / "one", APART, ["tue"])).parts["test"]
+    assert alone == tuple(s for s in rule.apply(store).parts["test"] if s.recording_id == "lab_a/tue")
+
+
+def test_trials_too_close_to_a_scored_one_are_in_no_part(tmp_path):
+    back_to_back = [(10.0 * number, 10.0 * number + 10.0) for number in range(100)]
+    store = trials_store(tmp_path, [*back_to_back, (500.0, 508.0)])
+    close = split_by("trials", validation=0.1, test=0.1).apply(store)
+    with pytest.raises(LeakageError, match=r"0 s apart, windows reach 4 s"):
+        check_leakage(close, 4.0)
+    split = split_by("trials", validation=0.1, test=0.1, guard_seconds=4.0).apply(store)
+    check_leakage(split, 4.0)
+    assert split.parts["test"] == close.parts["test"]
+    assert 0 < len(split.parts["train"]) < len(close.parts["train"])
+
+
+def test_trials_that_a_recording_lacks_or_too_few_of_them_are_refused(store, tmp_path):
+    with pytest.raises(NeurodataError, match=r"no interval table 'trials'"):
+        split_by("trials", test=0.2).apply(store)
+    with pytest.raises(NeurodataError, match=r"the split leaves test empty"):
+        split_by("trials", test=0.2).apply(trials_store(tmp_path, APART[:2]))
+
+
+@pytest.mark.parametrize("nothing", [(), [], 0, 0.0])
+def test_a_part_nobody_asked_for_is_left_out(nothing):
+    assert set(split_by("time", validation=nothing, test=0.2).fractions) == {"train", "test"}
+    assert set(split_by("trials", test=nothing, validation=0.2).fractions) == {"train", "validation"}
 
 
 def test_a_guard_gap_longer_than_a_recording_is_refused(store):
