@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -82,9 +82,14 @@ def read_documents(location: Path | Files) -> dict[str, dict[str, Any]]:
     if not isinstance(files, LocalFiles):
         check_root(location, root)  # a format that is newer, or no recording at all, is told first
         return documents_of(root, name)
-    found = {"": root}
-    for path in _walk(str(files.folder)):
-        found[path] = _read_document(files, path, name)
+    found, waiting = {"": root}, [""]
+    while waiting:
+        place = waiting.pop()
+        has_document, folders = _look_into(f"{files.folder}/{place}")
+        if has_document and place:
+            found[place] = _read_document(files, place, name)
+        if place not in found or found[place]["node_type"] == "group":  # below an array there are chunks only
+            waiting += [f"{place}/{folder}" if place else folder for folder in folders]
         if len(found) > _MOST_DOCUMENTS:
             raise IntegrityError(f"{name} has more than {_MOST_DOCUMENTS} groups and arrays")
     return dict(sorted(found.items()))
@@ -114,17 +119,16 @@ def documents_of(root: dict[str, Any], name: str) -> dict[str, dict[str, Any]]:
     return dict(sorted(found.items()))
 
 
-def _walk(folder: str) -> Iterator[str]:
-    """Every folder below one that holds a document; folders of chunks are not looked into."""
-    waiting = [""]
-    while waiting:
-        place = waiting.pop()
-        with suppress(NotADirectoryError, FileNotFoundError), os.scandir(f"{folder}/{place}") as entries:
-            for entry in entries:
-                if place and entry.name == "zarr.json":
-                    yield place
-                elif entry.is_dir(follow_symlinks=False):
-                    waiting.append(f"{place}/{entry.name}" if place else entry.name)
+def _look_into(folder: str) -> tuple[bool, list[str]]:
+    """Whether a folder holds a document, and the folders inside."""
+    has_document, folders = False, []
+    with suppress(NotADirectoryError, FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name == "zarr.json":
+                has_document = True
+            elif entry.is_dir(follow_symlinks=False):
+                folders.append(entry.name)
+    return has_document, folders
 
 
 def _read_document(files: Files, path: str, name: str) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,13 +12,11 @@ from xarray.core import indexing
 
 from neurodata.errors import IntegrityError, StoreError
 from neurodata.recording.recording import Recording
-from neurodata.recording.timed import text_array
-from neurodata.store.arrays import LARGEST_FILE, StoredArray, open_array, read_values
+from neurodata.store.arrays import StoredArray
 from neurodata.store.documents import check_root, document_problem, read_documents, recording_name
-from neurodata.store.files import REMOTE_SCHEMES, Files
+from neurodata.store.files import REMOTE_SCHEMES, Files, files_at
 from neurodata.store.layout import EVENT_INDEX, StoredRecording, assemble_recording
-
-_LARGEST_TEXT = 50_000_000
+from neurodata.store.texts import read_text
 
 
 def open_recording(
@@ -96,13 +93,6 @@ def _variable(folder: Path | Files, path: str, document: Mapping[str, Any]) -> x
     if document["data_type"] != "string":
         lazy = indexing.LazilyIndexedArray(StoredArray(folder, path, document))
         return xr.Variable(dimensions, lazy, attributes)
-    array = open_array(folder, path, document)
-    if math.prod(array.shape) > _LARGEST_TEXT:
-        raise IntegrityError(f"text array {path!r} claims {math.prod(array.shape)} entries")
-    entries = read_values(folder, path, array, (slice(None),) * len(array.shape)).ravel().tolist()
-    width = max(map(len, entries), default=0)
-    if width * len(entries) * 4 > LARGEST_FILE:
-        raise IntegrityError(f"text array {path!r} of {len(entries)} entries holds one of {width} characters")
-    values = text_array(entries).reshape(array.shape)
+    values = read_text(files_at(folder), path, document)
     values.flags.writeable = False
     return xr.Variable(dimensions, values, attributes)
