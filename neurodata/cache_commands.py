@@ -26,8 +26,8 @@ def cache_list(as_json: Annotated[bool, typer.Option("--json", help="Print JSON 
         print_json(json.loads(table.to_json(orient="records", date_format="iso")))
         return
     rows = [
-        (row.key[:12], row.what, f"{row.bytes / 1e6:.1f}", f"{row.last_used:%Y-%m-%d %H:%M}", "yes" if row.in_use else "", "" if row.complete else "in part")
-        for row in table.itertuples()
+        (key[:12], what, f"{n_bytes / 1e6:.1f}", f"{used:%Y-%m-%d %H:%M}", "yes" if in_use else "", "" if all_there else "in part")
+        for key, what, n_bytes, used, in_use, all_there in zip(*(table[name] for name in table))
     ]  # fmt: skip
     total = f"{len(table)} entries, {table['bytes'].sum() / 1e6:.1f} MB"
     print_table(f"{cache.folder} · {total}", ("key", "what", "MB", "last used (UTC)", "in use", "there"), rows)

@@ -96,9 +96,11 @@ def map_entry(cache: Path, key: str, gone: Callable[[], None], *, touching: bool
             touch(f"{folder}/{DOCUMENT}")
     finally:
         os.close(handle)
-    if touching and not document.chunk_rows:
-        _check_settled(folder, document)
-    return _map_data(folder, document, gone)
+    settled = bool(document.chunk_rows) or not touching or _is_settled(folder, document)
+    mapped = _map_data(folder, document, gone)
+    if not settled:
+        settle_later(cache, functools.partial(settle_entry, folder, mapped.inode))
+    return mapped
 
 
 def _map_data(folder: str, document: Document, gone: Callable[[], None]) -> Mapped:
@@ -115,11 +117,13 @@ def _map_data(folder: str, document: Document, gone: Callable[[], None]) -> Mapp
         os.close(handle)
 
 
-def _check_settled(folder: str, document: Document) -> None:
-    if not os.path.exists(f"{folder}/{SAFE}"):
-        if document.boot != boot_id():
-            raise DamagedError("the machine was started anew before the entry was known to be on the disk")
-        settle_later(functools.partial(settle_entry, folder))
+def _is_settled(folder: str, document: Document) -> bool:
+    """Whether an entry is known to be on the disk; if not, it must have been made since the machine started."""
+    if os.path.exists(f"{folder}/{SAFE}"):
+        return True
+    if document.boot != boot_id():
+        raise DamagedError("the machine was started anew before the entry was known to be on the disk")
+    return False
 
 
 def touch(path: str) -> None:

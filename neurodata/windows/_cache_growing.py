@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 from collections.abc import Callable, Mapping
@@ -103,7 +104,7 @@ class GrowingEntry(Entry):
             raise cache_error(error, self._cache, block.nbytes, self.what) from error
         if boot_id() and not self._queued:
             self._queued = True
-            settle_later(self.settle)
+            settle_later(self._cache, self._settle)
         self._grew(block.nbytes)
 
     def _note(self, handle: int, begin: int, end: int) -> None:
@@ -113,19 +114,21 @@ class GrowingEntry(Entry):
             state = ON_DISK
         write_at(handle, self._spans[HAVE].start + begin, np.full(end - begin, state, np.uint8))
 
-    def settle(self) -> None:
-        """Sync what was written and say that it is on the disk."""
+    def _settle(self) -> Callable[[], None]:
+        """What was written is on the disk after the sync that follows; say so then."""
         self._queued = False  # before looking: what is written from now on asks again
-        written = np.flatnonzero(self._have == WRITTEN)
-        if not written.size or not self._is_this_boot():
-            return
-        handle = self._open()
-        try:
-            os.fsync(handle)
-            for run in np.split(written, np.flatnonzero(np.diff(written) > 1) + 1):
-                write_at(handle, self._spans[HAVE].start + int(run[0]), np.full(run.size, ON_DISK, np.uint8))
-        finally:
-            os.close(handle)
+        written = np.flatnonzero(self._have == WRITTEN) if self._is_this_boot() else np.empty(0, np.int64)
+
+        def mark() -> None:
+            handle = self._open()
+            try:
+                for run in np.split(written, np.flatnonzero(np.diff(written) > 1) + 1):
+                    state = np.full(run.size, ON_DISK, np.uint8)
+                    write_at(handle, self._spans[HAVE].start + int(run[0]), state)
+            finally:
+                os.close(handle)
+
+        return mark if written.size else lambda: None
 
     def _least(self) -> int:
         return WRITTEN if self._is_this_boot() else ON_DISK
@@ -202,5 +205,6 @@ def check_growing(entry: Entry, shape: tuple[int, ...], dtype: DTypeLike, chunk_
     )
 
 
+@functools.cache
 def _boot_bytes() -> bytes:
     return boot_id().encode()[:BOOT_BYTES].ljust(BOOT_BYTES, b"\0")

@@ -76,8 +76,7 @@ def make_room(place: Place, needed_bytes: int, limit_bytes: int | None) -> None:
     with place.held(alone=True, create=True):
         total = place.read_total()
         taken, place.added_bytes = needed_bytes + place.added_bytes, 0
-        fits = total is not None and total + taken <= _limit(place.cache, total, limit_bytes)
-        if total is not None and (fits or time.monotonic() - place.in_vain < _VAIN_SECONDS):
+        if total is not None and _fits(place, total, taken, limit_bytes):
             place.write_total(total + taken)
             return
         found, unfinished = list(list_found(place.cache)), sweep(place)
@@ -101,6 +100,13 @@ def make_room(place: Place, needed_bytes: int, limit_bytes: int | None) -> None:
             CacheWarning,
             stacklevel=4,
         )
+
+
+def _fits(place: Place, total: int, taken: int, limit_bytes: int | None) -> bool:
+    """Whether so much more may be taken without looking at every entry first."""
+    if time.monotonic() - place.in_vain < _VAIN_SECONDS:
+        return taken <= shutil.disk_usage(place.cache).free
+    return total + taken <= _limit(place.cache, total, limit_bytes)
 
 
 def _limit(cache: Path, total: int, limit_bytes: int | None) -> int:

@@ -70,7 +70,7 @@ def small_disk(tmp_path):
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("a file system can only be mounted by root in a place that allows it")
     yield DecodedCache(place), lambda: subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
-    settle_all()
+    settle_all(place)
     subprocess.run(["umount", "-l", str(place)], check=True)
 
 
@@ -164,12 +164,12 @@ say("ready"); sys.stdin.readline()
 for number in range(10**6):
     cache.open_or_make(make_key(number=number), "made up", VALUES.nbytes, write)
 """
-    for moment in range(8):
+    for moment in range(5):
         maker = child(cache, code)
         maker.stdout.readline()
         maker.stdin.write("go\n")
         maker.stdin.flush()
-        time.sleep(0.05 + 0.0137 * moment)
+        time.sleep(0.05 + 0.023 * moment)
         maker.kill()
         maker.communicate()
         keys = cache.list()["key"]
@@ -348,7 +348,7 @@ def test_after_a_restart_of_the_machine_only_what_was_synced_is_believed(cache):
     restarted(entry_folder(cache))
     assert cache.open(KEY) is None
     check_whole(make(cache))
-    settle_all()
+    settle_all(cache.folder)
     restarted(entry_folder(cache))
     check_whole(cache.open(KEY))
 
@@ -356,7 +356,7 @@ def test_after_a_restart_of_the_machine_only_what_was_synced_is_believed(cache):
 def test_after_a_restart_a_growing_entry_keeps_what_was_synced(cache):
     entry, block = growing(cache), np.ones((100, 8), np.float32)
     entry.fill(0, block)
-    settle_all()
+    settle_all(cache.folder)
     entry.fill(100, block)
     with (entry_folder(cache) / "data").open("r+b") as data:
         place = data.read().index(entry._boot.tobytes())
@@ -498,7 +498,7 @@ def test_a_growing_entry_that_was_removed_by_hand_is_not_mixed_with_its_successo
 def test_a_cache_that_cannot_be_a_folder_is_named(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(
-        CacheError, match=r"decoded cache '.*file' failed at .*: Not a directory; point NEURODATA_CACHE at"
+        CacheError, match=r"decoded cache '.*file' cannot be opened \(Not a directory\); point NEURODATA_CACHE at"
     ):
         make(DecodedCache(tmp_path / "file"))
     assert DecodedCache(tmp_path / "file").list().empty
