@@ -87,8 +87,9 @@ def write_page() -> None:
     text = PAGE.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    made = "\n".join([BEGIN, "", *bars_table(results), "", *windows_tables(results.get("windows", {})), END])
-    PAGE.write_text(f"{before}{made}{after}", encoding="utf-8")
+    made = [*bars_table(results), "", *windows_tables(results.get("windows", {})), "", *other_lines(results)]
+    text_made = "\n".join([BEGIN, "", *made, END])
+    PAGE.write_text(f"{before}{text_made}{after}", encoding="utf-8")
     if "windows" in results:
         write_plot(results["windows"])
 
@@ -170,6 +171,36 @@ def facts_table(result: Mapping[str, Any], kinds: list[str]) -> Iterator[str]:
     )
 
 
+def other_lines(results: Mapping[str, Any]) -> Iterator[str]:
+    """Give the lines about braindecode, training and remote stores, each where it was measured."""
+    if "braindecode" in results:
+        found = results["braindecode"]
+        rates = ", ".join(f"{name} {rate:,.0f}" for name, rate in found["windows_per_second"].items())
+        versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+        yield f"**braindecode**, field windows per second in an environment of its own: {rates} ({versions})."
+        yield ""
+    if "training" in results:
+        for device in ("cpu", "gpu"):
+            if device in results["training"]:
+                found = results["training"][device]
+                yield (
+                    f"**Training** on {found.get('device', 'the CPU')}: {found['weights']:,} weights, batch "
+                    f"{found['batch_size']}, step {found['median_step_ms']:.3g} ms, of it waiting for data "
+                    f"{found['median_wait_ms']:.2g} ms."
+                )
+                yield ""
+    if "remote" in results:
+        found = results["remote"]
+        yield (
+            f"**HTTP** with {found['delay_ms']:g} ms per response: {found['windows_per_second']['remote']:,.0f} windows per "
+            f"second in the first epoch, {found['windows_per_second']['local']:,.0f} from the disk; "
+            f"{found['requests'][-1]} requests for {found['bytes_needed'] / 1e6:,.0f} MB. A first batch that is drawn at "
+            f"random instead of streamed takes {found['first_batch_random']['one_recording']} requests from one recording "
+            f"and {found['first_batch_random']['all_recordings']} from {found['first_batch_random']['recordings']}."
+        )
+        yield ""
+
+
 def write_plot(result: Mapping[str, Any]) -> None:
     """Draw windows per second of every reader, one panel per kind, on a logarithmic axis."""
     import matplotlib
@@ -178,7 +209,9 @@ def write_plot(result: Mapping[str, Any]) -> None:
     from matplotlib import pyplot
 
     kinds = [kind for kind in KINDS if kind in result]
-    figure, axes = pyplot.subplots(1, len(kinds), figsize=(4.2 * len(kinds), 3.8), squeeze=False, sharey=True)
+    figure, axes = pyplot.subplots(
+        1, len(kinds), figsize=(4.2 * len(kinds), 3.8), squeeze=False, sharex=True, sharey=True
+    )
     names = list(reversed(result[kinds[0]]["details"]["rates"]))
     for axis, kind in zip(axes[0], kinds, strict=True):
         rates = result[kind]["details"]["rates"]
@@ -187,8 +220,9 @@ def write_plot(result: Mapping[str, Any]) -> None:
         for position, value in enumerate(values):
             axis.text(value * 1.15, position, f"{value:,.0f}", va="center", fontsize=8)
         axis.set(xscale="log", title=KINDS[kind], xlabel="windows per second")
-        axis.set_xlim(min(values) / 3, max(values) * 8)
         axis.spines[["top", "right"]].set_visible(False)
+    least, most = axes[0][0].get_xlim()
+    axes[0][0].set_xlim(least, most * 5)  # room for the numbers
     figure.tight_layout()
     figure.savefig(PLOT, dpi=130, metadata={"Software": None})
     pyplot.close(figure)

@@ -47,6 +47,10 @@ RIVAL_CLOSED, RIVAL_MEMORY = "torch_brain, files closed", "torch_brain Data in R
 H5PY, ZARR, LIMIT = "h5py, chunked", "zarr-python", "numpy from RAM"
 FAST = (OURS, SCALED, LOADER, LIMIT)
 """Who serves so many windows that a round must have more of them to be timed well."""
+ASIDE = (H5PY, ZARR, RIVAL_CLOSED)
+"""Who is shown beside, and need not be timed as well as those whose ratios count."""
+ORDER = (OURS, SCALED, LOADER, RIVAL, RIVAL_LOADER, RIVAL_CLOSED, RIVAL_MEMORY, H5PY, ZARR, LIMIT)
+"""In tables and plot."""
 RATIOS = (
     "ratio", "of_ram_copy", "ratio_scaled", "of_ram_copy_scaled", "ratio_dataloaders", "ratio_to_rival_in_memory",
     "cold_ratio",
@@ -107,7 +111,7 @@ def measure(work: Work, home: Path, effort: Effort, *, whole_machine: bool) -> d
     rates = warm_rates(work, home, effort)
     rival = max((RIVAL, RIVAL_CLOSED), key=lambda name: statistics.median(rates.get(name, [0.0])))
     cold = cold_epochs(work, home, effort, whole_machine=whole_machine)
-    middle = {name: statistics.median(found) for name, found in rates.items()}
+    middle = {name: statistics.median(rates[name]) for name in ORDER if name in rates}
     return {
         "windows_per_second": round(middle[OURS], 1),
         "ratio": ratio(rates, OURS, rival),
@@ -124,8 +128,12 @@ def measure(work: Work, home: Path, effort: Effort, *, whole_machine: bool) -> d
             "batch_size": effort.batch_size,
             "rounds": effort.repeats,
             "rates": {
-                name: {"median": round(middle[name], 1), "least": round(min(found), 1), "most": round(max(found), 1)}
-                for name, found in rates.items()
+                name: {
+                    "median": round(median, 1),
+                    "least": round(min(rates[name]), 1),
+                    "most": round(max(rates[name]), 1),
+                }
+                for name, median in middle.items()
             },
             "cold": cold,
             "bytes": {
@@ -185,6 +193,8 @@ def direct_timer(
 ) -> Callable[[int], float]:
     """Return what gives windows per second of a round when batches are asked for one after the other."""
     n_batches = effort.fast_batches if name in FAST else effort.slow_batches
+    if name in ASIDE:
+        n_batches = max(1, n_batches // 3)
 
     def measure_round(repeat: int) -> float:
         requests = rounds[repeat][:n_batches]
@@ -252,7 +262,9 @@ def cold_epochs(work: Work, home: Path, effort: Effort, *, whole_machine: bool) 
 
 def first_epoch(work: Work, home: Path, n_batches: int, batch_size: int, seed: int) -> None:
     """Open the store and get as many random windows as would fill the recordings once."""
-    dataset = readers.make_data_module(work, home).dataset(names.TRAIN)
+    module = readers.make_data_module(work, home)
+    module.prepare_data()
+    dataset = module.dataset(names.TRAIN)
     get = readers.ours(dataset)
     for indices in np.random.default_rng(seed).integers(0, len(dataset), (n_batches, batch_size)).tolist():
         get(Request(indices, [], []))
@@ -268,7 +280,7 @@ def print_tables(result: Mapping[str, Any]) -> None:
     table.add_section()
     for key in RATIOS:
         table.add_row(key, *(f"{result[kind][key]:.3g}" for kind in kinds))
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 120)
     console.print(table)
     console.print(result["machine"], result["versions"])
 
