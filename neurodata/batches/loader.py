@@ -25,7 +25,8 @@ class WindowLoader(DataLoader[Any]):
     ----------
     dataset
         Windows, for example a `neurodata.batches.dataset.WindowDataset`. Its ``windows.digest`` and ``fingerprint``,
-        where it has them, stand in the state; its ``fetch(indices)`` is what brings windows near.
+        where it has them, stand in the state; its ``fetch(indices)`` is what brings windows near, and its
+        ``check_unchanged()`` is called as each pass begins.
     batch_size
         Windows per batch.
     sampler
@@ -85,6 +86,9 @@ class WindowLoader(DataLoader[Any]):
         if order is None:
             yield from super().__iter__()
             return
+        check_unchanged = getattr(self.dataset, "check_unchanged", None)
+        if check_unchanged is not None:
+            check_unchanged()
         this_pass = self._pass = object()
         epoch, start, size = order.epoch, order.position, self._size
         self._given = (epoch, start)
@@ -194,7 +198,8 @@ class _Ahead:
         number, rest = divmod(position - self.start, self.size)
         if rest:
             return
-        while self.submitted <= number + self.lookahead:
+        # Nothing competes with the first batch, which somebody is waiting for.
+        while self.submitted <= (number + self.lookahead if number else 0):
             if not self._submit(self.submitted):
                 break
             self.submitted += 1

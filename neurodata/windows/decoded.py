@@ -241,10 +241,11 @@ def _write_samples(writer: EntryWriter, source: _Source, size: int, kept: NDArra
             file.write(first, block)
         writer.facts["complete"] = complete
         return
-    extremes = [(np.fmin.reduce(block, axis=0), np.fmax.reduce(block, axis=0)) for _, block in blocks()]
-    encoder = make_encoder(
-        np.fmin.reduce([low for low, _ in extremes]), np.fmax.reduce([high for _, high in extremes]), decoding.dtype
-    )
+    minimum = maximum = np.full(kept.size, np.nan, np.float32)
+    for _, block in blocks():
+        minimum = np.fmin(minimum, np.fmin.reduce(block, axis=0, initial=np.nan))
+        maximum = np.fmax(maximum, np.fmax.reduce(block, axis=0, initial=np.nan))
+    encoder = make_encoder(minimum, maximum, decoding.dtype)
     file = writer.create("values", (size, kept.size), encoder.dtype)
     for first, block in blocks():
         complete = complete and bool(np.isfinite(block).all())

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from neurodata.batches.datamodule import RecordingDataModule
-from neurodata.errors import LeakageError, NeurodataError
+from neurodata.errors import IntegrityError, LeakageError, NeurodataError
 from neurodata.store.read import open_recording
 from neurodata.store.write import write_recording
 from neurodata.windows.splits import split_by
@@ -170,3 +170,65 @@ def test_a_continuous_target_is_described_by_its_training_samples(worms):
     np.testing.assert_allclose(std, np.nanstd(kept.astype(np.float64), axis=0), rtol=1e-6)
     with pytest.raises(NeurodataError, match="target 'state' is not continuous, so it has no mean"):
         module(worms).target_statistics()
+
+
+def test_a_recording_rewritten_under_a_running_training_is_noticed_not_mixed(made, tmp_path):
+    store = made.write_worms(tmp_path / "store")
+    data = module(store, cache=tmp_path / "cache")
+    loader = data.train_dataloader()
+    before = [batch.values.clone() for batch in loader]
+    batches = iter(loader)
+    next(batches)
+    worm = open_recording(store / "made_up" / "w1")
+    changed = {name: signal.copy(data=signal.values * 10) for name, signal in worm.signals.items()}
+    write_recording(worm.replace(signals=changed), store, overwrite=True)
+    rest = list(batches)  # of an epoch that was begun: all of it is of the old recording
+    assert len(rest) == len(before) - 1
+    assert (
+        max(float(batch.values.abs().max()) for batch in rest)
+        < 10 * max(float(values.abs().max()) for values in before) / 2
+    )
+    with pytest.raises(IntegrityError, match=r"'made_up/w1' was rewritten since this run began"):
+        next(iter(loader))
+    late = module(store, cache=tmp_path / "other")
+    late.digests = data.digests
+    with pytest.raises(IntegrityError, match=r"was rewritten since this run began"):
+        late.setup()
+
+
+def test_windows_may_be_drawn_evenly_and_in_other_orders(worms):
+    split = split_by("subject", test=["w3"])
+    drawn = module(worms, split=split, balance="recording", batches_per_epoch=200).train_dataloader()
+    share = torch.cat([batch.recording for batch in drawn]).float().mean()
+    assert 0.4 < share < 0.6
+    for order in ("shuffled", "streamed"):
+        seen = [(int(r), int(f)) for b in module(worms, split=split, order=order).train_dataloader() for r, f in zip(b.recording, b.first)]  # fmt: skip
+        assert len(seen) == len(set(seen)) == 30  # two worms of 60 s in windows of 4 s, each once
+        assert seen != sorted(seen)
+    with pytest.raises(
+        NeurodataError, match="windows are balanced where they are drawn, so order='shuffled' cannot be"
+    ):
+        module(worms, order="shuffled", balance="subject").train_dataloader()
+    with pytest.raises(NeurodataError, match="no order of training windows 'random'"):
+        module(worms, order="random")
+
+
+def test_views_that_look_ahead_are_refused_where_they_would_leak(worms):
+    ahead = [{"band_pass": {"low_hz": 0.1, "high_hz": 1.0, "causal": False}}]
+    with pytest.raises(LeakageError, match="train and test share"):
+        module(worms, split=split_by("time", test=0.3, guard_seconds=5.0), views=ahead)
+    with pytest.raises(NeurodataError, match="causal=True, but band_pass"):
+        module(worms, views=ahead, causal=True)
+    data = module(worms, views=ahead)
+    assert data.spec.views[0].name == "band_pass"
+    assert type(data.spec).from_json(data.spec.to_json()) == data.spec
+    plain = module(worms).prepared("made_up/w3").values
+    assert not np.allclose(data.prepared("made_up/w3").values, plain)
+
+
+def test_prepare_data_decodes_all_recordings_of_the_split(worms, tmp_path):
+    data = module(worms, cache=tmp_path / "cache")
+    data.prepare_data()
+    whats = set(data.cache.list()["what"])
+    assert {f"made_up/w{k} calcium 3 Hz float32" for k in (1, 2, 3)} <= whats
+    assert {f"made_up/w{k} state 3 Hz" for k in (1, 2, 3)} <= whats

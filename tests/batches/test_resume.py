@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 
 import lightning
 import pytest
@@ -10,10 +11,13 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.utils.data import Dataset
 
+from neurodata.batches.datamodule import RecordingDataModule
 from neurodata.batches.loader import WindowLoader
 from neurodata.batches.sampling import DrawnWindows, ShuffledWindows, StreamedWindows
+from neurodata.models.checkpoints import make_network, make_task
+from neurodata.models.train import fit
 from neurodata.windows.select import make_windows
-from neurodata.windows.splits import Stretch
+from neurodata.windows.splits import Stretch, split_by
 
 WINDOWS = make_windows([Stretch("a/b", 0, 60), Stretch("a/c", 0, 45)], 1.0, 5.0, 2.0)
 
@@ -139,3 +143,26 @@ def test_lightning_predicts_every_window_once_through_a_loader_that_looks_ahead(
     found = trainer.predict(Same(), WindowLoader(dataset, 8, collate_fn=as_they_are, lookahead=2))
     assert torch.cat(found).tolist() == list(range(len(WINDOWS)))
     assert [len(call) for call in dataset.calls] == [8] * (len(WINDOWS) // 8) + [len(WINDOWS) % 8]
+
+
+def test_a_run_resumed_in_the_middle_of_an_epoch_comes_to_the_same_weights(worms, tmp_path):
+    data = RecordingDataModule(
+        worms, inputs="calcium", target="state", window_seconds=6.0, rate_hz=3.0, batch_size=4, batches_per_epoch=5,
+        scaling="none", split=split_by("recording", test=["made_up/w3"]), cache=tmp_path / "cache",
+    )  # fmt: skip
+    data.setup()
+
+    def trained(folder):
+        torch.manual_seed(0)
+        task = make_task("decode", make_network("transformer", data.spec, {}), {"class_counts": [1, 1, 1]})
+        assert any(isinstance(part, torch.nn.Dropout) and part.p > 0 for part in task.modules())
+        often = ModelCheckpoint(folder / "often", filename="{step}", every_n_train_steps=1, save_top_k=-1)
+        fit(task, data.train_dataloader(), steps=9, seed=3, callbacks=[often], folder=folder)
+        return task.state_dict()
+
+    expected = trained(tmp_path / "whole")
+    (tmp_path / "resumed").mkdir()
+    shutil.copy(tmp_path / "whole" / "often" / "step=7.ckpt", tmp_path / "resumed" / "last.ckpt")
+    found = trained(tmp_path / "resumed")
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    assert not (tmp_path / "resumed" / "often" / "step=7.ckpt").exists()
