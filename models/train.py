@@ -48,15 +48,17 @@ def quiet() -> Iterator[None]:
         yield
 
 
-class EpochSeed(Callback):
-    """Seeds dropout and masks by seed and epoch, so that a run resumed at an epoch goes on as it would have."""
+class StepSeed(Callback):
+    """Seeds dropout and masks by seed, epoch and batch, so that a run resumed anywhere goes on as it would have."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
-    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_train_batch_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
         """Seed torch."""
-        torch.manual_seed(self.seed * 1_000_003 + trainer.current_epoch)
+        torch.manual_seed(((self.seed * 1_000_003 + trainer.current_epoch) * 1_000_003 + batch_idx) % 2**63)
 
 
 class Curve(Callback):
@@ -153,7 +155,7 @@ def fit(
     """
     lightning.seed_everything(seed, verbose=False)
     curve = Curve()
-    extra: list[Callback] = [EpochSeed(seed)]
+    extra: list[Callback] = [StepSeed(seed)]
     extra += [EMAWeightAveraging(decay=average_decay)] if average_decay is not None else []
     state = None
     if folder is not None:
