@@ -14,6 +14,7 @@ are off, so that no page unfolds into more than the file holds.
 from __future__ import annotations
 
 import io
+import os
 import threading
 from bisect import bisect_right
 from collections import OrderedDict
@@ -94,7 +95,7 @@ class Openings:
 
     def __init__(self, server: Server) -> None:
         self.server = server
-        self._lock = threading.Lock()
+        self._lock, self._locked_in = threading.Lock(), os.getpid()
         self._groups: OrderedDict[int, dict[str, _Bytes]] = OrderedDict()
         self._held: dict[int, int] = {}
         self._firsts: list[str] | None = None
@@ -103,8 +104,10 @@ class Openings:
         self._file_bytes = 0
         self._tail, self._tail_start = b"", 0
 
+        server.shared["openings"] = self
+
     def __reduce__(self) -> Any:
-        return Openings, (self.server,)
+        return _find_openings, (self.server,)
 
     def find(self, path: str) -> Kept | None:
         """Return what is kept of ``DATASET/RECORDING/KEY``; None where nothing is.
@@ -117,6 +120,8 @@ class Openings:
         if path.count("/") < 2:
             return None
         recording_id = "/".join(path.split("/", 2)[:2])
+        if self._locked_in != os.getpid():  # a fork can use what is in memory, but not a lock that was held
+            self._lock, self._locked_in = threading.Lock(), os.getpid()
         with self._lock:
             row = self._rows(recording_id).get(path)
         if row is None:
@@ -183,6 +188,11 @@ class Openings:
             f"{OPENINGS_FILE} of store {self.server.shown!r} cannot be read ({reason[:300]}); it is only a cache: delete it, "
             "or run 'neurodata store index STORE' where the store was written and upload it again"
         )
+
+
+def _find_openings(server: Server) -> Openings:
+    """Those of this process, so that copies of one store's files that were pickled apart fetch them once."""
+    return server.shared.get("openings") or Openings(server)
 
 
 def open_openings(source: Any, metadata: Any = None) -> Any:

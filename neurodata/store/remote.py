@@ -113,9 +113,9 @@ class RemoteFiles(Files):
         try:
             pieces = iter(self.server.get_many(self._full(key), parts, LARGEST_FILE))
         except FileNotFoundError:
-            raise IntegrityError(f"file {key!r} is missing") from None
+            raise self._aged(f"file {key!r} is missing", kept) from None
         except IntegrityError as error:
-            raise self._aged(key, str(error)) if kept else error from None
+            raise self._aged(str(error), kept) from None
         found = []
         for request in plan:
             whole = [next(pieces) for _ in request.parts]
@@ -123,7 +123,7 @@ class RemoteFiles(Files):
                 reason = (
                     f"file {key!r} has {whole[0].file_bytes} bytes on the server, {kept.file_bytes} in the openings"
                 )
-                raise self._aged(key, reason)
+                raise self._aged(reason, kept)
             joined = whole[0].data if len(whole) == 1 else memoryview(b"".join(piece.data for piece in whole))
             found.append((request.start, joined))
         return found
@@ -159,8 +159,8 @@ class RemoteFiles(Files):
     def _kept(self, key: str) -> Kept | None:
         return None if self.openings is None else self.openings.find(self._full(key))
 
-    def _aged(self, key: str, reason: str) -> IntegrityError:
-        return IntegrityError(f"{reason}; {self._advice()}")
+    def _aged(self, reason: str, kept: Kept | None) -> IntegrityError:
+        return IntegrityError(f"{reason}; {self._advice()}" if kept else reason)
 
     def _advice(self) -> str:
         return (

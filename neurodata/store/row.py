@@ -10,6 +10,7 @@ from typing import Any
 from neurodata import names
 from neurodata.recording.clock import Clock
 from neurodata.store.documents import check_root, document_problem, read_documents
+from neurodata.store.files import Files
 from neurodata.store.layout import SEGMENT_START
 from neurodata.store.manifest import CONTENT_DIGEST, DOCUMENTS_DIGEST, MANIFEST
 from neurodata.store.read import open_recording
@@ -28,7 +29,7 @@ _LONGEST_ENTRY, LONGEST_METADATA = 1000, 64 * 1024
 """Characters of one metadata entry that are kept, and of all of a recording's; longer ones are left out of the table."""
 
 
-def read_row(store: Path, recording_id: str) -> dict[str, Any]:
+def read_row(store: Path | Files, recording_id: str) -> dict[str, Any]:
     """Return a recording's row of the store's table, read from the recording itself: column → text, number or None."""
     folder = store / recording_id
     documents = read_documents(folder)
@@ -76,7 +77,7 @@ def _metadata_text(metadata: Mapping[str, Any]) -> str | None:
     return text if len(text) <= LONGEST_METADATA else None
 
 
-def _duration(folder: Path, documents: Mapping[str, Any]) -> float | None:
+def _duration(folder: Path | Files, documents: Mapping[str, Any]) -> float | None:
     """End of the recording in seconds, None where it is unknown.
 
     A recording whose signals are all regular is as long as its documents say; late starts are in there too. Where there

@@ -8,6 +8,7 @@ import re
 import threading
 import uuid
 import weakref
+from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -38,6 +39,9 @@ _used_in: int | None = None
 _known: weakref.WeakValueDictionary[str, Server] = weakref.WeakValueDictionary()
 """Servers of this process by token, so that copies of one server that were pickled apart share what it holds."""
 
+_recent: deque[Server] = deque(maxlen=4)
+"""Servers that came pickled and stay, so that a worker that is sent one recording after another keeps its connections."""
+
 
 class RefusedError(StoreError):
     """The server does not let us read a file (or, a bucket that may not be listed, has no such file)."""
@@ -64,10 +68,16 @@ class Server:
     options
         obstore's settings of an ``S3Store`` (``region``, ``endpoint``, ``skip_signature`` …), and for every kind of
         server its ``client_options`` (timeouts, headers) and ``retry_config``.
+
+    Attributes
+    ----------
+    shared
+        What readers of this server keep in memory, by name.
     """
 
     def __init__(self, url: str, options: Mapping[str, Any] | None = None, token: str | None = None) -> None:
         self.url, self.options, self.token = _checked_url(url), dict(options or {}), token or uuid.uuid4().hex
+        self.shared: dict[str, Any] = {}
         self._lock = threading.Lock()
         self._store: Any = None
         self._threads: ThreadPoolExecutor | None = None
@@ -222,7 +232,9 @@ def _without_password(text: str) -> str:
 
 
 def _find_server(url: str, options: Mapping[str, Any], token: str) -> Server:
-    return _known.get(token) or Server(url, options, token)
+    server = _known.get(token) or Server(url, options, token)
+    _recent.append(server)
+    return server
 
 
 def _checked_url(url: str) -> str:

@@ -132,7 +132,9 @@ def test_damage_on_the_server_raises(published, keep_openings):
     with pytest.raises(IntegrityError, match=r"recording 'made_up/large': array 'signals/noise/noise' is damaged"):
         stored.signals_stored["noise"].isel(time=slice(0, 10)).load()
     shard.write_bytes(whole[:5000])
-    with pytest.raises(IntegrityError, match=r"is damaged: (file .* ends too early.*may be stale|the index of file .* does not fit)"):
+    with pytest.raises(
+        IntegrityError, match=r"is damaged: (file .* ends too early.*may be stale|the index of file .* does not fit)"
+    ):
         nd.open_store(address)["large"].signals_stored["noise"].isel(time=slice(100_000, 100_010)).load()
     shard.write_bytes(b"")
     with pytest.raises(IntegrityError, match=r"is damaged"):
