@@ -81,6 +81,7 @@ class Fold:
             batches_per_epoch=max(1, min(stage.steps, EPOCH_STEPS)),
             scaling=scaling,
             identity=recipe.identity,
+            views=recipe.views,
             seed=recipe.seed,
         )
 

@@ -42,6 +42,8 @@ class Recipe(_Settings):
         What makes channels of different recordings the same one; see `neurodata.windows.spec.DataSpec`.
     rate_hz, window_seconds
         Clock and length of windows.
+    views
+        Filters and the like that the input signal passes, in this order; see `neurodata.windows.views.make_views`.
     scaling
         How activity is scaled for decoding: see `neurodata.batches.datamodule.RecordingDataModule`. Forecasts always
         use training statistics.
@@ -66,6 +68,7 @@ class Recipe(_Settings):
     identity: Literal["label", "channel_id", "order"] = "label"
     rate_hz: Positive = 3.0
     window_seconds: Positive = 24.0
+    views: list[str | dict[str, Any]] = Field(default_factory=list)
     scaling: Literal["training", "recording", "none"] = "recording"
     network: str = "transformer"
     network_options: dict[str, float | int | bool | str] = Field(default_factory=dict)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from neurodata.batches.datamodule import RecordingDataModule as RecordingDataModule
+    from neurodata.batches.loader import WindowLoader as WindowLoader
     from neurodata.exports.to_mne import to_mne as to_mne
     from neurodata.exports.to_nwb import to_nwb as to_nwb
     from neurodata.exports.to_pandas import to_pandas as to_pandas
@@ -40,11 +41,14 @@ if TYPE_CHECKING:
     from neurodata.windows.fmri_views import remove_drift as remove_drift
     from neurodata.windows.fmri_views import scrub as scrub
     from neurodata.windows.homogenise import homogenise as homogenise
+    from neurodata.windows.locked import make_event_windows as make_event_windows
+    from neurodata.windows.locked import make_trial_windows as make_trial_windows
     from neurodata.windows.select import make_windows as make_windows
     from neurodata.windows.splits import split_by as split_by
 
 _HOMES = {
     "RecordingDataModule": "batches.datamodule",
+    "WindowLoader": "batches.loader",
     "to_mne": "exports.to_mne",
     "to_nwb": "exports.to_nwb",
     "to_pandas": "exports.to_pandas",
@@ -75,6 +79,8 @@ _HOMES = {
     "remove_drift": "windows.fmri_views",
     "scrub": "windows.fmri_views",
     "homogenise": "windows.homogenise",
+    "make_event_windows": "windows.locked",
+    "make_trial_windows": "windows.locked",
     "make_windows": "windows.select",
     "split_by": "windows.splits",
 }
