@@ -190,7 +190,7 @@ def store_index(store: Annotated[Path, typer.Argument(help="The store's folder."
 @app.command()
 def export(
     form: Annotated[str, typer.Argument(metavar="FORMAT", help="nwb")],
-    recording: Annotated[Path, typer.Argument(metavar="STORE/DATASET/RECORDING", help="One recording of a store.")],
+    recording: Annotated[str, typer.Argument(metavar="STORE/DATASET/RECORDING", help="One recording of a store.")],
     file: Annotated[Path, typer.Argument(help="The file to write.")],
     overwrite: Annotated[bool, typer.Option(help="Replace a file of that name.")] = False,
 ) -> None:
@@ -318,7 +318,7 @@ def _print_scores(scores: Scores) -> None:
 @app.command()
 def evaluate(
     model: Annotated[Path, typer.Argument(metavar="RUN|CHECKPOINT", help="A run's folder, or a saved decoder.")],
-    store: Annotated[Path | None, typer.Argument(help="Recordings to score a checkpoint on.")] = None,
+    store: Annotated[str | None, typer.Argument(help="Recordings to score a checkpoint on.")] = None,
     allow_seen: Annotated[bool, typer.Option(help="Score a checkpoint on animals it was trained on, too.")] = False,
     as_json: Json = False,
 ) -> None:
