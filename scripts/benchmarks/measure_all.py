@@ -25,7 +25,7 @@ def main() -> None:
     """Run what is asked for; one that fails is named at the end and leaves its older numbers alone."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, help="where made-up data are kept; else a temporary folder")
-    parser.add_argument("--only", nargs="+", choices=["windows", "disk", "training", "remote", "scale"])
+    parser.add_argument("--only", nargs="+", choices=["windows", "disk", "workers", "training", "remote", "scale"])
     parser.add_argument("--recordings", type=int, default=10_000, help="of the benchmark of scale")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="benchmark_all_") as temporary:
@@ -33,6 +33,7 @@ def main() -> None:
         commands = {
             "windows": ["--folder", str(folder)],
             "disk": [],
+            "workers": ["--folder", str(folder)],
             "training": ["--folder", str(folder)],
             "remote": ["--folder", str(folder)],
             "scale": [str(folder / f"scale_{options.recordings}"), "--recordings", str(options.recordings)],

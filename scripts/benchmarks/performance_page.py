@@ -172,15 +172,22 @@ def facts_table(result: Mapping[str, Any], kinds: list[str]) -> Iterator[str]:
 
 
 def other_lines(results: Mapping[str, Any]) -> Iterator[str]:
-    """Give the lines about braindecode, training and remote stores, each where it was measured."""
+    """Give the lines about braindecode, workers, training and remote stores, each where it was measured."""
     if "braindecode" in results:
         found = results["braindecode"]
         rates = ", ".join(f"{name} {rate:,.0f}" for name, rate in found["windows_per_second"].items())
         versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
         yield f"**braindecode**, field windows per second in an environment of its own: {rates} ({versions})."
         yield ""
+    if "workers" in results:
+        yield "| field windows per second through the data loaders | neurodata | torch_brain |"
+        yield "|---|---:|---:|"
+        for name, rates in results["workers"]["rates"].items():
+            cells = [f"{rate:,.0f}" if isinstance(rate, float) else rate for rate in rates.values()]
+            yield f"| {name} | " + " | ".join(cells) + " |"
+        yield ""
     if "training" in results:
-        for device in ("cpu", "gpu"):
+        for device in ("cpu", "cpu_tiny", "gpu"):
             if device in results["training"]:
                 found = results["training"][device]
                 yield (

@@ -1,8 +1,8 @@
 """How long training waits for data: share of a step's time, for a small transformer on field windows (64 × 512).
 
 A token is a patch of 16 samples of all channels; the step hides half the tokens, rebuilds them, and updates the weights
-with AdamW. The smaller the model, the harder the test: this one has about half a million weights. Where there is a GPU
-it is measured there too, with batches of 256.
+with AdamW. ``small`` has 4 layers of 256 (4 million weights). The smaller the model, the harder the test: ``tiny``, 2
+layers of 128, is there to show where waiting begins. Where there is a GPU, ``small`` is measured there with batches of 256.
 
     python scripts/benchmarks/training.py [--json] [--write-docs] [--folder FOLDER] [--steps 60]
 """
@@ -26,7 +26,9 @@ from performance_page import save_result, write_page
 from rich.console import Console
 from torch import Tensor, nn
 
-PATCH, WIDTH, WARM_UP = 16, 128, 5
+PATCH, WARM_UP = 16, 5
+TINY, SMALL = (128, 2), (256, 4)
+"""Width and layers."""
 
 
 class Rebuilder(nn.Module):
@@ -85,15 +87,16 @@ def measure_all(folder: Path, n_steps: int) -> dict[str, Any]:
     home = make_data(work, folder)
     os.environ["NEURODATA_CACHE"] = str(home / "cache")
     result: dict[str, Any] = {"machine": describe_machine(), "versions": list_versions()}
-    result["cpu"] = measure(work, home, torch.device("cpu"), 32, n_steps, n_layers=2)
+    result["cpu"] = measure(work, home, torch.device("cpu"), 32, n_steps, SMALL)
+    result["cpu_tiny"] = measure(work, home, torch.device("cpu"), 32, n_steps, TINY)
     if torch.cuda.is_available():
-        result["gpu"] = measure(work, home, torch.device("cuda"), 256, n_steps, n_layers=2)
+        result["gpu"] = measure(work, home, torch.device("cuda"), 256, n_steps, SMALL)
         result["gpu"]["device"] = torch.cuda.get_device_name()
     return result
 
 
 def measure(
-    work: Work, home: Path, device: torch.device, batch_size: int, n_steps: int, *, n_layers: int
+    work: Work, home: Path, device: torch.device, batch_size: int, n_steps: int, size: tuple[int, int]
 ) -> dict[str, Any]:
     """Train for some steps and return how long they waited for data, moving it to the device included."""
     torch.manual_seed(0)
@@ -103,7 +106,7 @@ def measure(
     loader = module.train_dataloader()
     for _ in loader:  # one epoch untimed: it may still decode
         pass
-    model = Rebuilder(work.window_samples, work.n_channels, WIDTH, n_layers).to(device)
+    model = Rebuilder(work.window_samples, work.n_channels, *size).to(device)
     optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
     waits, steps, batches = [], [], iter(loader)
     for _ in range(n_steps + WARM_UP):
