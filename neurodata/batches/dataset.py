@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,12 +16,12 @@ from torch.utils.data import Dataset
 from neurodata.batches.batch import Batch
 from neurodata.batches.buffers import Buffers
 from neurodata.batches.collate import Sample
+from neurodata.batches.opened import OpenedRecordings
 from neurodata.errors import NeurodataError
 from neurodata.store.files import Location, as_location, files_at
 from neurodata.store.manifest import json_digest
-from neurodata.windows.activity import gather
 from neurodata.windows.cache import DecodedCache
-from neurodata.windows.decoded import Decoding, Digests, Growing, check_digests, open_decoded
+from neurodata.windows.decoded import Decoding, Digests, check_digests, open_decoded
 from neurodata.windows.prepare import Prepared
 from neurodata.windows.select import Windows
 
@@ -30,16 +30,6 @@ Statistics = Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
 
 _OPENED_AT_ONCE = max(2, os.cpu_count() or 1)
 _FETCHED_AT_ONCE = 16
-
-
-@dataclass(frozen=True)
-class _Opened:
-    """A decoded recording as batches need it; ``mean`` and ``std`` are None where values stay as they are."""
-
-    prepared: Prepared
-    mean: NDArray[np.float32] | None
-    std: NDArray[np.float32] | None
-    complete: bool
 
 
 class WindowDataset(Dataset[Sample]):
@@ -84,11 +74,23 @@ class WindowDataset(Dataset[Sample]):
         self.digests = dict(digests or {})
         self.recording_ids = list(windows.recording_ids)
         self._buffers = Buffers(pin_memory)
+        self._seconds = torch.arange(windows.length, dtype=torch.float32) / decoding.spec.rate_hz
+        self._lock = threading.Lock()
         self._stamps: dict[str, Hashable] = {}
-        self._opened: dict[int, _Opened] = {}
+        self._opened: OpenedRecordings | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_opened": {}, "_stamps": {}}
+        return self.__dict__ | {"_opened": None, "_stamps": {}, "_lock": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=threading.Lock())
+
+    @property
+    def opened(self) -> OpenedRecordings:
+        """The recordings this process has opened."""
+        if self._opened is None:
+            self._opened = OpenedRecordings(len(self.recording_ids), self.windows.length)
+        return self._opened
 
     def __len__(self) -> int:
         return len(self.windows)
@@ -101,15 +103,15 @@ class WindowDataset(Dataset[Sample]):
 
     def __getitem__(self, index: int) -> Sample:
         """Return one window; ``dataset.__getitems__`` is how batches are made fast."""
-        number, first = (int(found[0]) for found in self.windows.locate_many(np.asarray([index])))
-        batch = self._batch([number], [first])
+        batch = self.__getitems__([index])
+        number = int(batch.recording[0])
         return Sample(
             batch.values[0].numpy(),
             batch.recorded[0].numpy(),
             batch.channel_ids[0].numpy(),
-            None if self._opened[number].prepared.target is None else batch.target[0].numpy(),
+            None if self.opened.target[number] is None else batch.target[0].numpy(),
             number,
-            first,
+            int(batch.first[0]),
             self.spec.rate_hz,
         )
 
@@ -122,12 +124,27 @@ class WindowDataset(Dataset[Sample]):
             If a window lies outside its recording, or a recording cannot be decoded.
         """
         numbers, firsts = self.windows.locate_many(np.asarray(indices, np.int64))
-        return self._batch(numbers.tolist(), firsts.tolist())
+        self._make_ready(numbers, firsts)
+        opened = self.opened
+        widths = opened.width[numbers]
+        most = int(widths.max())
+        values = self._buffers.empty((len(numbers), self.windows.length, most), torch.float32)
+        opened.gather(numbers, firsts, values.numpy())
+        present = torch.from_numpy(np.arange(most) < widths[:, None])
+        return Batch(
+            values,
+            self._recorded(values, present, bool(opened.complete[numbers].all())),
+            torch.from_numpy(opened.channel_ids[numbers, :most]),
+            present,
+            self._seconds.clone(),
+            self._targets(numbers.tolist(), firsts.tolist()),
+            torch.from_numpy(numbers.astype(np.int64)),
+            torch.from_numpy(firsts),
+        )
 
     def fetch(self, indices: Sequence[int]) -> None:
         """Decode what windows need, or fetch it from the server, before they are asked for; safe in any thread."""
-        numbers, firsts = self.windows.locate_many(np.asarray(indices, np.int64))
-        self._fetch(numbers.tolist(), firsts.tolist())
+        self._make_ready(*self.windows.locate_many(np.asarray(indices, np.int64)))
 
     def check_unchanged(self) -> None:
         """Raise where a recording was rewritten since the run began: what is cached is of the old one, files are not.
@@ -143,102 +160,59 @@ class WindowDataset(Dataset[Sample]):
                 check_digests(self.store, recording_id, self.digests.get(recording_id))
                 self._stamps[recording_id] = stamp
 
-    def _batch(self, numbers: list[int], firsts: list[int]) -> Batch:
-        self._fetch(numbers, firsts)
-        opened = [self._opened[number] for number in numbers]
-        length, most = self.windows.length, max(one.prepared.activity.shape[1] for one in opened)
-        values = self._buffers.empty((len(opened), length, most), torch.float32)
-        gather([one.prepared.activity for one in opened], firsts, values.numpy())
-        present, channel_ids = self._channels(opened, most)
-        _scale(values, opened)
-        return Batch(
-            values,
-            self._recorded(values, opened, present),
-            channel_ids,
-            present,
-            torch.arange(length, dtype=torch.float32) / self.spec.rate_hz,
-            self._targets(opened, firsts),
-            torch.tensor(numbers),
-            torch.tensor(firsts),
-        )
-
-    def _channels(self, opened: Sequence[_Opened], most: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Which channels exist, and who they are."""
-        present = torch.zeros((len(opened), most), dtype=torch.bool, pin_memory=self._buffers.pinned)
-        channel_ids = torch.zeros((len(opened), most), dtype=torch.int64, pin_memory=self._buffers.pinned)
-        for there, found, one in zip(present.numpy(), channel_ids.numpy(), opened):
-            ids = one.prepared.channel_ids
-            there[: ids.size] = True
-            found[: ids.size] = ids
-        return present, channel_ids
-
-    def _recorded(self, values: torch.Tensor, opened: Sequence[_Opened], present: torch.Tensor) -> torch.Tensor:
+    def _recorded(self, values: torch.Tensor, present: torch.Tensor, complete: bool) -> torch.Tensor:
         """Which values were recorded; the others become 0."""
+        if complete:  # the same for all samples of a window, so nothing is written out
+            return present[:, None].expand(values.shape)
         recorded = self._buffers.empty(tuple(values.shape), torch.bool)
         seen, found = recorded.numpy(), values.numpy()
-        if all(one.complete for one in opened):
-            seen[...] = True
-        else:
-            np.isfinite(found, out=seen)
-            found[~seen] = 0
-        for row, one in zip(seen, opened):
-            row[:, one.prepared.activity.shape[1] :] = False
+        np.isfinite(found, out=seen)
+        found[~seen] = 0
+        seen &= present.numpy()[:, None]
         return recorded
 
-    def _targets(self, opened: Sequence[_Opened], firsts: Sequence[int]) -> torch.Tensor:
-        sources = [one.prepared.target for one in opened]
+    def _targets(self, numbers: list[int], firsts: list[int]) -> torch.Tensor:
+        sources = [self.opened.target[number] for number in numbers]
         if sources[0] is None:
-            return torch.zeros((len(opened), 0), dtype=torch.int64)
+            return torch.zeros((len(numbers), 0), dtype=torch.int64)
         length, dtype = self.windows.length, torch.int64 if sources[0].dtype == np.int64 else torch.float32
-        target = self._buffers.empty((len(opened), length, *sources[0].shape[1:]), dtype)
+        target = self._buffers.empty((len(numbers), length, *sources[0].shape[1:]), dtype)
         for row, source, first in zip(target.numpy(), sources, firsts):
             assert source is not None
             row[...] = source[first : first + length]
         return target
 
-    def _fetch(self, numbers: Sequence[int], firsts: Sequence[int]) -> None:
+    def _make_ready(self, numbers: NDArray[np.int64], firsts: NDArray[np.int64]) -> None:
         """Open the recordings of windows, and bring what lies on a server into the cache."""
-        closed = [number for number in dict.fromkeys(numbers) if number not in self._opened]
-        if len(closed) > 1:
-            with ThreadPoolExecutor(_OPENED_AT_ONCE) as pool:
-                list(pool.map(self._open, closed))
-        elif closed:
-            self._open(closed[0])
-        length = self.windows.length
-        spans: dict[int, list[tuple[int, int]]] = {}
-        for number, first in zip(numbers, firsts):
-            activity = self._opened[number].prepared.activity
-            if first < 0 or first + length > activity.shape[0]:
-                raise NeurodataError(
-                    f"{self.recording_ids[number]}: the window of {length} samples from sample {first} on lies outside "
-                    f"the recording's {activity.shape[0]}; cut the split's stretches to the recording"
-                )
-            if isinstance(activity, Growing):
+        opened, length = self.opened, self.windows.length
+        sizes = opened.size[numbers]
+        if (sizes < 0).any():
+            self._open(np.unique(numbers[sizes < 0]).tolist())
+            sizes = opened.size[numbers]
+        outside = (firsts < 0) | (firsts + length > sizes)
+        if outside.any():
+            row = int(outside.argmax())
+            raise NeurodataError(
+                f"{self.recording_ids[numbers[row]]}: the window of {length} samples from sample {firsts[row]} on lies "
+                f"outside the recording's {sizes[row]}; cut the split's stretches to the recording"
+            )
+        growing = opened.growing[numbers]
+        if growing.any():
+            spans: dict[int, list[tuple[int, int]]] = {}
+            for number, first in zip(numbers[growing].tolist(), firsts[growing].tolist()):
                 spans.setdefault(number, []).append((first, first + length))
-        if spans:
             with ThreadPoolExecutor(_FETCHED_AT_ONCE) as pool:
-                list(pool.map(lambda number: self._growing(number).fetch(spans[number]), spans))
+                list(pool.map(lambda number: opened.fetch(number, spans[number]), spans))
 
-    def _growing(self, number: int) -> Growing:
-        activity = self._opened[number].prepared.activity
-        assert isinstance(activity, Growing)
-        return activity
+    def _open(self, numbers: list[int]) -> None:
+        """Open recordings, decoding them first where nobody has, several at a time."""
+        with ThreadPoolExecutor(_OPENED_AT_ONCE) as pool:
+            for number, prepared in zip(numbers, pool.map(self._prepared, numbers)):
+                statistics = self.statistics.get(self.recording_ids[number], ((), ()))
+                mean, std = (np.asarray(part, np.float32) for part in statistics)
+                with self._lock:  # threads that fetch ahead open recordings too
+                    self.opened.add(number, prepared, mean, std)
 
-    def _open(self, number: int) -> None:
+    def _prepared(self, number: int) -> Prepared:
         recording_id = self.recording_ids[number]
-        digests = self.digests.get(recording_id)
-        prepared = open_decoded(self.store, recording_id, self.decoding, self.cache, digests)
-        mean, std = (np.asarray(part, np.float32) for part in self.statistics.get(recording_id, ((), ())))
-        scaled = mean.size > 0 and bool((mean != 0).any() or (std != 1).any())
-        complete = prepared.activity.complete and (not scaled or bool((std > 0).all()))
-        self._opened[number] = _Opened(prepared, mean if scaled else None, std if scaled else None, complete)
-
-
-def _scale(values: torch.Tensor, opened: Sequence[_Opened]) -> None:
-    """``(value - mean) / std`` in place, in float32; padding is left as it is."""
-    # numpy, not torch: torch's own threads stand in each other's way when several processes load.
-    for window, one in zip(values.numpy(), opened):
-        if one.mean is not None and one.std is not None:
-            channels = window[:, : one.mean.size]
-            np.subtract(channels, one.mean, out=channels)
-            np.divide(channels, one.std, out=channels)
+        return open_decoded(self.store, recording_id, self.decoding, self.cache, self.digests.get(recording_id))
