@@ -9,8 +9,9 @@ from neurodata.windows.activity import Activity, Samples, gather
 from neurodata.windows.decoded import Growing
 from neurodata.windows.prepare import Prepared
 
-_ROW_VALUES = 1024
-"""Values that mean and spread are repeated to: the inner loops of numpy are as fast as they get from there on."""
+_ROW_VALUES, _MANY = 1 << 14, 256
+"""Values that mean and spread are repeated to, for numpy's inner loops are the faster the longer they are; a sixteenth
+of it where there are many recordings, as each has its own."""
 
 
 class Scale:
@@ -22,13 +23,15 @@ class Scale:
         Per channel, ``(channel,)``.
     length
         Samples per window.
+    row_values
+        Values they are repeated to, about.
     """
 
     __slots__ = ("mean", "repeated_mean", "repeated_std", "shape", "std")
 
-    def __init__(self, mean: NDArray[np.float32], std: NDArray[np.float32], length: int) -> None:
+    def __init__(self, mean: NDArray[np.float32], std: NDArray[np.float32], length: int, row_values: int) -> None:
         self.mean, self.std = mean, std
-        most = max(1, _ROW_VALUES // max(1, mean.size))
+        most = max(1, row_values // max(1, mean.size))
         repeats = max(count for count in range(1, min(most, length) + 1) if length % count == 0)
         self.shape = (length // repeats, repeats * mean.size)
         self.repeated_mean, self.repeated_std = np.tile(mean, repeats), np.tile(std, repeats)
@@ -70,7 +73,7 @@ class OpenedRecordings:
     """
 
     def __init__(self, count: int, length: int) -> None:
-        self.length = length
+        self.length, self.row_values = length, _ROW_VALUES if count <= _MANY else _ROW_VALUES // 16
         self.size = np.full(count, -1, np.int64)
         self.width = np.zeros(count, np.int64)
         self.plain, self.complete, self.growing = (np.zeros(count, np.bool_) for _ in range(3))
@@ -88,7 +91,7 @@ class OpenedRecordings:
             self.channel_ids = np.pad(self.channel_ids, ((0, 0), (0, ids.size - self.channel_ids.shape[1])))
         self.channel_ids[number, : ids.size] = ids
         self.width[number], self.activity[number], self.target[number] = ids.size, activity, prepared.target
-        self.scale[number] = Scale(mean, std, self.length) if is_scaled else None
+        self.scale[number] = Scale(mean, std, self.length, self.row_values) if is_scaled else None
         self.complete[number] = activity.complete and (not is_scaled or bool((std > 0).all()))
         self.growing[number] = isinstance(activity, Growing)
         if isinstance(activity, Samples) and activity.scale is None:
