@@ -86,7 +86,7 @@ class RecordingDataModule(lightning.LightningDataModule):
         Folder of decoded recordings (else ``NEURODATA_CACHE``, else the user's cache folder), and the type they are
         kept in: ``float32``, or ``float16`` or ``int16`` for half the disk and a stated error.
     lookahead
-        Batches that are fetched ahead of the one handed out; by default 8 for a store on a server, else 0.
+        Batches that are fetched ahead of the one handed out; by default 12 for a store on a server, else 0.
     num_workers, multiprocessing_context
         As for ``torch.utils.data.DataLoader``. With a warm cache no worker is usually fastest.
     pin_memory
@@ -139,7 +139,7 @@ class RecordingDataModule(lightning.LightningDataModule):
         self.batch_size, self.batches_per_epoch = batch_size, batches_per_epoch
         self.scaling, self.identity, self.lag_seconds = scaling, identity, lag_seconds
         self.balance, self.proportions = balance, proportions
-        self.lookahead = lookahead if lookahead is not None else (8 if remote else 0)
+        self.lookahead = lookahead if lookahead is not None else (12 if remote else 0)
         self.num_workers, self.multiprocessing_context = num_workers, multiprocessing_context
         self.pin_memory, self.seed = pin_memory, seed
         self.cache = DecodedCache(Path(cache) if cache is not None else None)
@@ -266,6 +266,7 @@ class RecordingDataModule(lightning.LightningDataModule):
             sampler=sampler,
             collate_fn=collate,
             lookahead=self.lookahead,
+            fetch_threads=12,
             num_workers=self.num_workers,
             multiprocessing_context=self.multiprocessing_context if self.num_workers else None,
             persistent_workers=self.num_workers > 0,

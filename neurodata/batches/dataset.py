@@ -167,7 +167,8 @@ class WindowDataset(Dataset[Sample]):
         recorded = self._buffers.empty(tuple(values.shape), torch.bool)
         seen, found = recorded.numpy(), values.numpy()
         np.isfinite(found, out=seen)
-        found[~seen] = 0
+        if not seen.all():
+            np.copyto(found, 0, where=~seen)
         seen &= present.numpy()[:, None]
         return recorded
 

@@ -101,14 +101,16 @@ class OpenedRecordings:
 
     def gather(self, numbers: NDArray[np.int64], firsts: NDArray[np.int64], out: NDArray[np.float32]) -> None:
         """Write scaled windows into ``out`` ``(window, time, channel)``; channels that a recording lacks become 0."""
-        if self.plain[numbers].all() and (self.width[numbers] == out.shape[2]).all():
+        if not self.plain[numbers].all():
+            gather([self._activity(number) for number in numbers.tolist()], firsts.tolist(), out)
+            for window, number in zip(out, numbers.tolist()):
+                scale = self.scale[number]
+                if scale is not None:
+                    scale.apply(window[:, : scale.mean.size])
+        elif (self.width[numbers] == out.shape[2]).all():
             self._copy(numbers.tolist(), firsts.tolist(), out)
-            return
-        gather([self._activity(number) for number in numbers.tolist()], firsts.tolist(), out)
-        for window, number in zip(out, numbers.tolist()):
-            scale = self.scale[number]
-            if scale is not None:
-                scale.apply(window[:, : scale.mean.size])
+        else:
+            self._copy_ragged(numbers.tolist(), firsts.tolist(), out)
 
     def _copy(self, numbers: list[int], firsts: list[int], out: NDArray[np.float32]) -> None:
         """The hot path: one copy per window and nothing else."""
@@ -119,6 +121,17 @@ class OpenedRecordings:
                 window[...] = found
             else:
                 scale.copy(found, window)
+
+    def _copy_ragged(self, numbers: list[int], firsts: list[int], out: NDArray[np.float32]) -> None:
+        """The same for recordings of different width."""
+        stored, scales, length = self.stored, self.scale, self.length
+        out[...] = 0
+        for window, number, first in zip(out, numbers, firsts):
+            found, scale = stored[number][first : first + length], scales[number]  # type: ignore[index]
+            window = window[:, : found.shape[1]]
+            window[...] = found
+            if scale is not None:
+                scale.apply(window)
 
     def _activity(self, number: int) -> Activity:
         activity = self.activity[number]

@@ -17,6 +17,10 @@ _MMAP, _MUNMAP = _LIBC.mmap, _LIBC.munmap
 _MMAP.restype, _MUNMAP.restype = ctypes.c_void_p, ctypes.c_int
 _MMAP.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_ssize_t]
 _MUNMAP.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+_POPULATED = 4 * 2**20
+"""Bytes up to which all pages of a mapping are there at once: the first window of each of thousands of small recordings
+would else cost a page fault every few pages."""
+_POPULATE = getattr(mmap, "MAP_POPULATE", 0)
 _FAILED = ctypes.c_void_p(-1).value
 
 
@@ -52,7 +56,8 @@ def map_file(handle: int, n_bytes: int, gone: Callable[[], None]) -> NDArray[np.
     OSError
         If the process may have no more mappings or address space.
     """
-    address = _MMAP(None, n_bytes, mmap.PROT_READ, mmap.MAP_SHARED, handle, 0)
+    flags = mmap.MAP_SHARED | (_POPULATE if n_bytes <= _POPULATED else 0)
+    address = _MMAP(None, n_bytes, mmap.PROT_READ, flags, handle, 0)
     if address == _FAILED:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))

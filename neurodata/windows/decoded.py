@@ -289,26 +289,46 @@ class Growing(Samples):
 
     entry: GrowingEntry = field(kw_only=True)
     source: _Source = field(kw_only=True)
-    _one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
+    _turn: threading.Condition = field(default_factory=threading.Condition)
+    _under_way: set[int] = field(default_factory=set)
 
     def fetch(self, spans: Sequence[tuple[int, int]]) -> None:
-        """Bring rows ``[first, after)`` into the cache that are not there yet, several requests at a time."""
-        with self._one_at_a_time:
-            missing = [m for first, after in _united(spans) for m in self.entry.missing(first, after)]
-            if not missing:
-                return
-            signal, kept = self.source.signal, np.asarray(self.entry.facts["kept"], np.int64)
-            shift = same_clock(signal, self.source.decoding.spec.rate_hz)
-            assert shift is not None
+        """Bring rows ``[first, after)`` into the cache that are not there yet, several requests at a time.
 
-            def bring(span: tuple[int, int]) -> None:
-                self.entry.fill(span[0], read_samples(signal, shift, kept, *span))
+        Chunks that another thread is bringing are waited for, not asked for again.
+        """
+        wanted = _united(spans)
+        while missing := [m for first, after in wanted for m in self.entry.missing(first, after)]:
+            with self._turn:
+                own = [m for m in missing if self._under_way.isdisjoint(self._chunks(m))]
+                if not own:
+                    self._turn.wait()  # then look again: the other thread may have failed
+                    continue
+                taken = {chunk for span in own for chunk in self._chunks(span)}
+                self._under_way.update(taken)
+            try:
+                self._bring(own)
+            finally:
+                with self._turn:
+                    self._under_way.difference_update(taken)
+                    self._turn.notify_all()
 
-            if len(missing) == 1:
-                bring(missing[0])
-                return
-            with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
-                list(pool.map(bring, missing))
+    def _chunks(self, span: tuple[int, int]) -> range:
+        return range(span[0] // self.entry.chunk_rows, -(-span[1] // self.entry.chunk_rows))
+
+    def _bring(self, spans: list[tuple[int, int]]) -> None:
+        signal, kept = self.source.signal, np.asarray(self.entry.facts["kept"], np.int64)
+        shift = same_clock(signal, self.source.decoding.spec.rate_hz)
+        assert shift is not None
+
+        def bring(span: tuple[int, int]) -> None:
+            self.entry.fill(span[0], read_samples(signal, shift, kept, *span))
+
+        if len(spans) == 1:
+            bring(spans[0])
+            return
+        with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
+            list(pool.map(bring, spans))
 
     def dense(self) -> NDArray[np.float32]:
         """Return all values; fetches what is not there yet."""

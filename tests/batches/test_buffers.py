@@ -27,7 +27,9 @@ def test_memory_is_not_handed_out_while_anything_refers_to_it():
     for number in range(40):
         tensor = buffers.empty(SHAPE, torch.float32)
         tensor.fill_(number)
-        held.append({0: tensor, 1: tensor[2:3, :, 4], 2: tensor.numpy(), 3: tensor.numpy()[1], 4: tensor.view(-1)}[number % 5])
+        held.append(
+            {0: tensor, 1: tensor[2:3, :, 4], 2: tensor.numpy(), 3: tensor.numpy()[1], 4: tensor.view(-1)}[number % 5]
+        )
         del tensor
     for number, view in enumerate(held):
         assert (np.asarray(view) == number).all()
@@ -35,7 +37,12 @@ def test_memory_is_not_handed_out_while_anything_refers_to_it():
 
 def test_types_sizes_and_small_tensors():
     buffers = Buffers()
-    for shape, dtype in (((3, 2), torch.int64), (SHAPE, torch.bool), ((1, 1 << 17), torch.int64), ((0, 5), torch.float32)):
+    for shape, dtype in (
+        ((3, 2), torch.int64),
+        (SHAPE, torch.bool),
+        ((1, 1 << 17), torch.int64),
+        ((0, 5), torch.float32),
+    ):
         tensor = buffers.empty(shape, dtype)
         assert (tuple(tensor.shape), tensor.dtype) == (shape, dtype)
         assert tensor.is_contiguous()
