@@ -187,17 +187,17 @@ MUTATIONS = (
         (f"{_RECORDING}::test_arrays_the_caller_built_by_hand_are_guarded_without_touching_the_caller",),
     ),
     Mutation(
-        "windows that touch are let through", "neurodata/windows/splits.py",
-        "gap < reach - 1e-9", "gap < 0",
+        "windows that touch are let through", "neurodata/windows/leakage.py",
+        "gap < reach - _ROUNDING", "gap < 0",
         ("tests/windows/test_splits.py::test_windows_that_touch_or_come_close_are_refused",),
     ),
     Mutation(
-        "one animal may be on both sides", "neurodata/windows/splits.py",
+        "one animal may be on both sides", "neurodata/windows/leakage.py",
         "problems += _shared_keys(split, one, other)", "pass",
         ("tests/windows/test_splits.py::test_same_animal_on_both_sides_of_a_split_made_by_hand_is_refused",),
     ),
     Mutation(
-        "a checkpoint may have seen what it is scored on", "neurodata/windows/splits.py",
+        "a checkpoint may have seen what it is scored on", "neurodata/windows/leakage.py",
         "    if seen:", "    if False:",
         ("tests/windows/test_splits.py::test_check_unseen_knows_animals_not_only_recordings",),
     ),
@@ -283,9 +283,9 @@ MUTATIONS = (
         ("tests/recording/test_lazy.py",),
     ),
     Mutation(
-        "an event on an edge counts in the earlier bin", "neurodata/windows/counts.py",
-        'side="right"', 'side="left"',
-        ("tests/windows/test_counts.py",),
+        "an event on an edge counts in the earlier bin", "neurodata/recording/bins.py",
+        "bins += seconds >= start_seconds", "bins += seconds > start_seconds",
+        ("tests/recording/test_bins.py",),
     ),
     Mutation(
         "a view filters with the future", "neurodata/windows/filters.py",
@@ -311,6 +311,41 @@ MUTATIONS = (
         "neurons never met in training are shown", "models/network.py",
         "visible = inputs.visible & self.knows(batch)[:, None]", "visible = inputs.visible",
         ("tests/models/test_met.py::test_neurons_never_met_change_nothing",),
+    ),
+    Mutation(
+        "a rewritten recording is decoded all the same", "neurodata/windows/decoded.py",
+        "if digests is not None and read_digests(store / recording_id) != digests:", "if False:",
+        ("tests/windows/test_decoded.py", "tests/batches/test_datamodule.py"),
+    ),
+    Mutation(
+        "the key of a decoded recording does not hold its views", "neurodata/windows/decoded.py",
+        '"vocabulary", "identity", "views")', '"vocabulary", "identity")',
+        ("tests/windows/test_decoded.py::test_what_decides_the_values_is_in_the_key",),
+    ),
+    Mutation(
+        "memory of a batch that is still held is handed out again", "neurodata/batches/buffers.py",
+        "sys.getrefcount(self._kept[place]) == 2", "True",
+        ("tests/batches/test_buffers.py",),
+    ),
+    Mutation(
+        "missing values are called recorded", "neurodata/batches/opened.py",
+        "self.complete[number] = activity.complete and", "self.complete[number] = True or",
+        ("tests/batches/test_gather.py::test_a_batch_is_what_xarray_slices",),
+    ),
+    Mutation(
+        "a resumed loader begins one batch early", "neurodata/batches/loader.py",
+        "start + (number + 1) * size", "start + number * size",
+        ("tests/batches/test_loader.py",),
+    ),
+    Mutation(
+        "what a live process uses is evicted", "neurodata/windows/_cache_space.py",
+        "used, moved = place.keys_in_use(), []", "used, moved = set(), []",
+        ("tests/windows/test_cache_faults.py::test_what_another_live_process_uses_is_never_removed",),
+    ),
+    Mutation(
+        "views that look ahead pass the guard", "neurodata/windows/views.py",
+        "if looking and shared:", "if False:",
+        ("tests/windows/test_views.py", "tests/batches/test_datamodule.py"),
     ),
 )  # fmt: skip
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -101,6 +103,17 @@ def test_a_window_asked_for_by_itself_is_one_request(far, tmp_path):
     assert far.requests == before + 1
     dataset[len(dataset) // 3]
     assert far.requests == before + 1
+
+
+def test_threads_share_what_is_under_way(near, far, tmp_path):
+    dataset = module(far.url, tmp_path / "cache").dataset("train")
+    dataset.fetch([0])
+    far.reset()
+    wanted = list(range(2000, 2600, 50))
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: dataset.fetch(wanted), range(8)))
+    assert far.requests == 1
+    same(dataset.__getitems__(wanted), module(near, tmp_path / "near").dataset("train").__getitems__(wanted))
 
 
 def test_events_and_resampled_signals_are_fetched_as_a_whole(near, far, tmp_path):
