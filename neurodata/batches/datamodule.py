@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from neurodata.store.store import Store, open_store
 from neurodata.terminal import progress
 from neurodata.windows.cache import DecodedCache
 from neurodata.windows.decoded import FLOAT32, Decoding, Digests, decode_all, open_decoded, read_facts
-from neurodata.windows.make_spec import SpecFacts, join_facts
+from neurodata.windows.make_spec import join_facts
 from neurodata.windows.prepare import NAMED, Prepared
 from neurodata.windows.scaling import Scaling, fit_per_channel, fit_scaling
 from neurodata.windows.select import Windows, make_windows
@@ -171,23 +170,9 @@ class RecordingDataModule(lightning.LightningDataModule):
 
     def _make_spec(self, views: tuple[View, ...]) -> DataSpec:
         """The classes are those of all recordings, so that one unseen in training is still scored."""
-
-        def facts(recording_id: str) -> SpecFacts:
-            digests = self.digests[recording_id]
-            return read_facts(
-                self.store.path, recording_id, self.cache, digests, inputs=self.inputs, target=self.target, identity=self.identity, views=views
-            )  # fmt: skip
-
-        with ThreadPoolExecutor(8) as pool:
-            return join_facts(
-                pool.map(facts, self._recordings()),
-                inputs=self.inputs,
-                rate_hz=self.rate_hz,
-                window_seconds=self.window_seconds,
-                target=self.target,
-                identity=self.identity,
-                views=views,
-            )
+        asked = {"inputs": self.inputs, "target": self.target, "identity": self.identity}
+        facts = read_facts(self.store.path, self.digests, self.cache, views=views, **asked)
+        return join_facts(facts, rate_hz=self.rate_hz, window_seconds=self.window_seconds, views=views, **asked)
 
     def prepared(self, recording_id: str) -> Prepared:
         """Return a recording on the windows' clock, unscaled; decoded into the cache once, for all runs."""

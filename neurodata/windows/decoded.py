@@ -7,9 +7,9 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -384,25 +384,35 @@ def decode_all(
 
 def read_facts(
     store: Location,
-    recording_id: str,
+    digests: Mapping[str, Digests],
     cache: DecodedCache,
-    digests: Digests,
     *,
     inputs: str,
     target: str,
     identity: str,
     views: Sequence[View] = (),
-) -> SpecFacts:
-    """Return what a recording has to say about a `DataSpec`; kept in the cache, so that it is opened once only."""
+) -> list[SpecFacts]:
+    """Return what recordings have to say about a `DataSpec`; kept in the cache, so that they are opened once only.
+
+    Parameters
+    ----------
+    store, cache
+        As for `open_decoded`.
+    digests
+        Recording id → what it holds.
+    inputs, target, identity, views
+        As for `neurodata.windows.make_spec.make_spec`.
+    """
     asked = {"inputs": inputs, "target": target, "identity": identity, "views": [view.to_json() for view in views]}
-    key = make_key(kind="facts", digests=list(digests), decoding=_DECODING, **asked)
-    entry = cache.open(key)
-    if entry is None:
-        facts = spec_facts(open_recording(store / recording_id), inputs, target, identity, views)
+    contents = {recording_id: list(found) for recording_id, found in digests.items()}
+    key = make_key(kind="facts", recordings=contents, decoding=_DECODING, **asked)
 
-        def make(writer: EntryWriter) -> None:
-            writer.facts.update(facts.to_json())
+    def facts_of(recording_id: str) -> dict[str, Any]:
+        return spec_facts(open_recording(store / recording_id), inputs, target, identity, views).to_json()
 
-        entry = cache.open_or_make(key, f"{recording_id} names of {inputs}", 0, make)
-    # The same content may lie in a store under another name.
-    return replace(SpecFacts.from_json(entry.facts), recording_id=recording_id)
+    def make(writer: EntryWriter) -> None:
+        with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
+            writer.facts["recordings"] = list(pool.map(facts_of, digests))
+
+    entry = cache.open(key) or cache.open_or_make(key, f"names in {inputs} of {len(digests)} recordings", 0, make)
+    return [SpecFacts.from_json(facts) for facts in entry.facts["recordings"]]

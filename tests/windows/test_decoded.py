@@ -177,13 +177,14 @@ def test_all_are_decoded_at_once_and_the_first_mistake_ends_it(worms, cache):
 def test_facts_of_recordings_are_kept_and_give_the_same_spec(worms, cache):
     asked = {"inputs": "calcium", "target": "state", "identity": "label"}
     names = [f"made_up/w{k}" for k in (1, 2, 3)]
+    digests = {name: read_digests(worms / name) for name in names}
+    recordings = [open_recording(worms / name) for name in names]
     for _ in range(2):
-        facts = [read_facts(worms, name, cache, read_digests(worms / name), **asked) for name in names]
-        recordings = [open_recording(worms / name) for name in names]
+        facts = read_facts(worms, digests, cache, **asked)
         assert facts == [spec_facts(recording, **asked) for recording in recordings]
         joined = join_facts(facts, rate_hz=3.0, window_seconds=4.0, **asked)
         assert joined == make_spec(recordings, rate_hz=3.0, window_seconds=4.0, **asked)
-    assert len(cache.list()) == 3
+    assert cache.list()["what"].tolist() == ["names in calcium of 3 recordings"]
 
 
 def test_views_of_events_are_refused(made):
