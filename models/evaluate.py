@@ -17,7 +17,8 @@ from neurodata.store.manifest import json_digest
 from neurodata.store.store import Store
 from neurodata.windows import spec as spec_kinds
 from neurodata.windows.cache import DecodedCache
-from neurodata.windows.decoded import Decoding, open_decoded
+from neurodata.windows.decoded import open_decoded
+from neurodata.windows.decoding import Decoding
 from neurodata.windows.scaling import fit_per_channel
 from neurodata.windows.select import make_windows
 from neurodata.windows.splits import Stretch

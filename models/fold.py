@@ -14,6 +14,7 @@ import pandas as pd
 from neurodata import names
 from neurodata.batches.datamodule import RecordingDataModule
 from neurodata.predictions import CLASS, FORECAST, Predictions
+from neurodata.store.remote import RemoteFiles
 from neurodata.windows.splits import Split
 
 from .baselines import Table
@@ -46,7 +47,7 @@ class Fold:
     name
         Names the fold in predictions, curves and checkpoints, for example ``worm1``.
     store
-        The store's folder.
+        The store's folder or address.
     selecting
         Train, validation and test; baselines choose their settings on validation here.
     final
@@ -60,7 +61,7 @@ class Fold:
     """
 
     name: str
-    store: Path
+    store: Path | RemoteFiles
     selecting: Split
     final: Split
     recipe: Recipe

@@ -202,7 +202,7 @@ def write_run(folder: Path, store: Store, folds: Sequence[Fold], results: Sequen
         "main_model": recipe.network,
         "seed": recipe.seed,
         "split_hash": {fold.name: fold.final.digest for fold in folds},
-        "store": store.path.name,
+        "store": store.path.parts[-1],
         "recordings": [_describe(store[recording_id], recipe, contents[recording_id]) for recording_id in used],
         "checkpoints": [entry for result in results for entry in result.checkpoints],
         "chosen_on_validation": {key: value for result in results for key, value in result.chosen.items()},

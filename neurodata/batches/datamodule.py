@@ -19,10 +19,12 @@ from neurodata.batches.loader import WindowLoader
 from neurodata.batches.sampling import CoveringWindows, DrawnWindows, ShuffledWindows, StreamedWindows
 from neurodata.checks import check_option
 from neurodata.errors import NeurodataError
+from neurodata.store.remote import RemoteFiles
 from neurodata.store.store import Store, open_store
 from neurodata.terminal import progress
 from neurodata.windows.cache import DecodedCache
-from neurodata.windows.decoded import FLOAT32, Decoding, Digests, decode_all, open_decoded, read_facts
+from neurodata.windows.decoded import decode_all, open_decoded, read_facts
+from neurodata.windows.decoding import FLOAT32, Decoding, Digests
 from neurodata.windows.make_spec import join_facts
 from neurodata.windows.prepare import NAMED, Prepared
 from neurodata.windows.scaling import Scaling, fit_per_channel, fit_scaling
@@ -102,7 +104,7 @@ class RecordingDataModule(lightning.LightningDataModule):
 
     def __init__(
         self,
-        store: str | Path | Store,
+        store: str | Path | RemoteFiles | Store,
         *,
         inputs: str,
         split: SplitRule | Split,

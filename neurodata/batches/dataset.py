@@ -21,7 +21,8 @@ from neurodata.errors import NeurodataError
 from neurodata.store.files import Location, as_location, files_at
 from neurodata.store.manifest import json_digest
 from neurodata.windows.cache import DecodedCache
-from neurodata.windows.decoded import Decoding, Digests, check_digests, open_decoded
+from neurodata.windows.decoded import open_decoded
+from neurodata.windows.decoding import Decoding, Digests, check_digests
 from neurodata.windows.prepare import Prepared
 from neurodata.windows.select import Windows
 

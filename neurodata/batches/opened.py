@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodata.windows.activity import Activity, Samples, gather
-from neurodata.windows.decoded import Growing
+from neurodata.windows.growing import Growing
 from neurodata.windows.prepare import Prepared
 
 _ROW_VALUES, _MANY = 1 << 14, 256

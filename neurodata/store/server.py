@@ -203,7 +203,7 @@ class Server:
         kind = type(error).__name__
         if kind == "NotSupportedError":
             return self._without_ranges(key)
-        if "416" in reason:
+        if re.search(r"\b416 [\w ]*Range", reason):  # never a port, or a time that was taken
             return IntegrityError(f"file {key!r} ends too early: the server has fewer bytes than were asked for")
         if kind in ("PermissionDeniedError", "UnauthenticatedError"):
             help = (

@@ -2,120 +2,39 @@
 
 from __future__ import annotations
 
-import functools
 import os
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
-from neurodata.checks import check_option
-from neurodata.errors import IntegrityError
-from neurodata.recording.recording import Recording
 from neurodata.recording.timed import check_seconds
 from neurodata.store.chunks import plan_chunks
-from neurodata.store.documents import read_root_attributes
 from neurodata.store.files import Location
-from neurodata.store.manifest import CONTENT_DIGEST, DOCUMENTS_DIGEST, MANIFEST
 from neurodata.store.read import open_recording
 from neurodata.windows.activity import Activity, Counts, Samples
 from neurodata.windows.cache import DecodedCache, Entry, EntryWriter, GrowingEntry, make_key
+from neurodata.windows.decoding import DECODING, FLOAT32, Decoding, Digests, Source, read_digests
+from neurodata.windows.growing import Growing
 from neurodata.windows.make_spec import SpecFacts, spec_facts
 from neurodata.windows.prepare import (
-    NAMED,
     Prepared,
     choose_channels,
     clock_size,
     counts_of,
-    input_signal,
-    read_samples,
     same_clock,
     sample_blocks,
     target_of,
 )
-from neurodata.windows.quantize import FLOAT16, INT16, make_encoder
-from neurodata.windows.spec import NO_TARGET, DataSpec
+from neurodata.windows.quantize import make_encoder
+from neurodata.windows.spec import NO_TARGET
 from neurodata.windows.views import View
 
-FLOAT32 = "float32"
-DTYPES = (FLOAT32, FLOAT16, INT16)
-_REQUESTS_AT_ONCE = 8
-_DECODING = 1
-"""Raised when the same recording and `Decoding` come to give other values, so that older entries are not used."""
-
-
-class Digests(NamedTuple):
-    """What a recording held when a run began: digest of its values and of its documents."""
-
-    content: str
-    documents: str
-
-
-def read_digests(folder: Location) -> Digests:
-    """Return the digests of a stored recording."""
-    manifest = read_root_attributes(folder)[MANIFEST]
-    return Digests(str(manifest.get(CONTENT_DIGEST)), str(manifest.get(DOCUMENTS_DIGEST)))
-
-
-def check_digests(store: Location, recording_id: str, digests: Digests | None) -> None:
-    """Raise where a recording is no longer what it was when a run began.
-
-    Raises
-    ------
-    IntegrityError
-        Names the recording.
-    """
-    if digests is not None and read_digests(store / recording_id) != digests:
-        raise IntegrityError(
-            f"recording {recording_id!r} was rewritten since this run began; old and new values are not mixed. "
-            "Start the run anew"
-        )
-
-
-@dataclass(frozen=True)
-class Decoding:
-    """How recordings are decoded; a value, so that it can be sent to workers and hashed into a key.
-
-    Parameters
-    ----------
-    spec
-        Signal, rate, vocabulary, views and target.
-    channels
-        ``named`` or ``all``.
-    causal
-        Whether resampling looks at past samples only.
-    dtype
-        ``float32``, or ``float16`` or ``int16`` for half the disk and a stated error.
-    """
-
-    spec: DataSpec
-    channels: str = NAMED
-    causal: bool = False
-    dtype: str = FLOAT32
-
-    def __post_init__(self) -> None:
-        check_option("cache dtype", self.dtype, DTYPES)
-
-    def input_key(self, digests: Digests) -> str:
-        """Name of a recording's activity in the cache."""
-        return make_key(kind="input", channels=self.channels, dtype=self.dtype, **self._shared(digests))
-
-    def target_key(self, digests: Digests) -> str:
-        """Name of a recording's target in the cache."""
-        spec = self.spec
-        target = {"target": spec.target, "target_kind": spec.target_kind, "classes": spec.classes}
-        return make_key(kind="target", **target, **self._shared(digests))
-
-    def _shared(self, digests: Digests) -> dict[str, object]:
-        spec = self.spec.to_json()
-        same = {name: spec[name] for name in ("signal", "rate_hz", "vocabulary", "identity", "views")}
-        return same | {"causal": self.causal, "digests": list(digests), "decoding": _DECODING}
+_READ_AT_ONCE = 8
+"""Recordings opened at once to see what they hold."""
 
 
 def open_decoded(
@@ -144,7 +63,7 @@ def open_decoded(
         As `neurodata.windows.prepare.prepare`.
     """
     digests = digests or read_digests(store / recording_id)
-    source = _Source(store, recording_id, decoding, digests)
+    source = Source(store, recording_id, decoding, digests)
     inputs = cache.open(decoding.input_key(digests)) or _make_inputs(source, cache)
     target = None
     if decoding.spec.target_kind != NO_TARGET:
@@ -155,33 +74,7 @@ def open_decoded(
     return Prepared(recording_id, decoding.spec.rate_hz, _activity(inputs, source), ids, target)
 
 
-@dataclass
-class _Source:
-    """The stored recording, opened when something of it is first needed and held to its digests."""
-
-    store: Location
-    recording_id: str
-    decoding: Decoding
-    digests: Digests
-    _recording: Recording | None = None
-
-    @property
-    def recording(self) -> Recording:
-        if self._recording is None:
-            self.check()
-            self._recording = open_recording(self.store / self.recording_id)
-        return self._recording
-
-    @functools.cached_property
-    def signal(self) -> xr.DataArray:
-        return input_signal(self.recording, self.decoding.spec)
-
-    def check(self) -> None:
-        """Raise where the recording is no longer what it was when the run began."""
-        check_digests(self.store, self.recording_id, self.digests)
-
-
-def _make_inputs(source: _Source, cache: DecodedCache) -> Entry:
+def _make_inputs(source: Source, cache: DecodedCache) -> Entry:
     spec, recording = source.decoding.spec, source.recording
     kept, ids = choose_channels(recording, spec, source.decoding.channels)
     size = clock_size(recording, spec.rate_hz)
@@ -207,7 +100,7 @@ def _make_inputs(source: _Source, cache: DecodedCache) -> Entry:
     return cache.open_or_make(key, what, size * kept.size * itemsize, make)
 
 
-def _grows(source: _Source) -> bool:
+def _grows(source: Source) -> bool:
     """Whether a recording is fetched chunk by chunk as windows ask for it: a plain signal that lies on a server."""
     spec, decoding = source.decoding.spec, source.decoding
     if (
@@ -227,7 +120,7 @@ def _write_counts(writer: EntryWriter, counts: Counts) -> None:
         writer.create(name, values.shape, values.dtype).write(0, values)
 
 
-def _write_samples(writer: EntryWriter, source: _Source, size: int, kept: NDArray[np.int64]) -> None:
+def _write_samples(writer: EntryWriter, source: Source, size: int, kept: NDArray[np.int64]) -> None:
     decoding = source.decoding
 
     def blocks() -> Sequence[tuple[int, NDArray[np.float32]]]:
@@ -253,7 +146,7 @@ def _write_samples(writer: EntryWriter, source: _Source, size: int, kept: NDArra
     writer.facts.update(complete=complete, **encoder.facts())
 
 
-def _make_target(source: _Source, cache: DecodedCache, key: str) -> Entry:
+def _make_target(source: Source, cache: DecodedCache, key: str) -> Entry:
     target = target_of(source.recording, source.decoding.spec, source.decoding.causal)
     assert target is not None
     spec = source.decoding.spec
@@ -265,7 +158,7 @@ def _make_target(source: _Source, cache: DecodedCache, key: str) -> Entry:
     return cache.open_or_make(key, f"{source.recording_id} {spec.target} {spec.rate_hz:g} Hz", target.nbytes, make)
 
 
-def _activity(entry: Entry, source: _Source) -> Activity:
+def _activity(entry: Entry, source: Source) -> Activity:
     facts = entry.facts
     if isinstance(entry, GrowingEntry):
         return Growing(entry.arrays["values"], entry=entry, source=source)
@@ -273,78 +166,6 @@ def _activity(entry: Entry, source: _Source) -> Activity:
         return Counts(entry.arrays["cells"], entry.arrays["counts"], (facts["shape"][0], facts["shape"][1]))
     scale, offset = (np.asarray(facts[name], np.float32) if name in facts else None for name in ("scale", "offset"))
     return Samples(entry.arrays["values"], facts["complete"], scale, offset)
-
-
-@dataclass(frozen=True)
-class Growing(Samples):
-    """Samples of a recording on a server, fetched into the cache as they are asked for.
-
-    Parameters
-    ----------
-    entry
-        Where they are kept.
-    source
-        Where they come from.
-    """
-
-    entry: GrowingEntry = field(kw_only=True)
-    source: _Source = field(kw_only=True)
-    _turn: threading.Condition = field(default_factory=threading.Condition)
-    _under_way: set[int] = field(default_factory=set)
-
-    def fetch(self, spans: Sequence[tuple[int, int]]) -> None:
-        """Bring rows ``[first, after)`` into the cache that are not there yet, several requests at a time.
-
-        Chunks that another thread is bringing are waited for, not asked for again.
-        """
-        wanted = _united(spans)
-        while missing := [m for first, after in wanted for m in self.entry.missing(first, after)]:
-            with self._turn:
-                own = [m for m in missing if self._under_way.isdisjoint(self._chunks(m))]
-                if not own:
-                    self._turn.wait()  # then look again: the other thread may have failed
-                    continue
-                taken = {chunk for span in own for chunk in self._chunks(span)}
-                self._under_way.update(taken)
-            try:
-                self._bring(own)
-            finally:
-                with self._turn:
-                    self._under_way.difference_update(taken)
-                    self._turn.notify_all()
-
-    def _chunks(self, span: tuple[int, int]) -> range:
-        return range(span[0] // self.entry.chunk_rows, -(-span[1] // self.entry.chunk_rows))
-
-    def _bring(self, spans: list[tuple[int, int]]) -> None:
-        signal, kept = self.source.signal, np.asarray(self.entry.facts["kept"], np.int64)
-        shift = same_clock(signal, self.source.decoding.spec.rate_hz)
-        assert shift is not None
-
-        def bring(span: tuple[int, int]) -> None:
-            self.entry.fill(span[0], read_samples(signal, shift, kept, *span))
-
-        if len(spans) == 1:
-            bring(spans[0])
-            return
-        with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
-            list(pool.map(bring, spans))
-
-    def dense(self) -> NDArray[np.float32]:
-        """Return all values; fetches what is not there yet."""
-        self.fetch([(0, self.shape[0])])
-        return super().dense()
-
-
-def _united(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Spans that touch or overlap, as one."""
-    united: list[tuple[int, int]] = []
-    for first, after in sorted(spans):
-        if united and first <= united[-1][1]:
-            united[-1] = (united[-1][0], max(after, united[-1][1]))
-        else:
-            united.append((first, after))
-    return united
 
 
 def decode_all(
@@ -405,13 +226,13 @@ def read_facts(
     """
     asked = {"inputs": inputs, "target": target, "identity": identity, "views": [view.to_json() for view in views]}
     contents = {recording_id: list(found) for recording_id, found in digests.items()}
-    key = make_key(kind="facts", recordings=contents, decoding=_DECODING, **asked)
+    key = make_key(kind="facts", recordings=contents, decoding=DECODING, **asked)
 
     def facts_of(recording_id: str) -> dict[str, Any]:
         return spec_facts(open_recording(store / recording_id), inputs, target, identity, views).to_json()
 
     def make(writer: EntryWriter) -> None:
-        with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
+        with ThreadPoolExecutor(_READ_AT_ONCE) as pool:
             writer.facts["recordings"] = list(pool.map(facts_of, digests))
 
     entry = cache.open(key) or cache.open_or_make(key, f"names in {inputs} of {len(digests)} recordings", 0, make)

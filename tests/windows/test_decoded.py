@@ -11,7 +11,8 @@ from neurodata.errors import IntegrityError, NeurodataError
 from neurodata.store.read import open_recording
 from neurodata.store.write import write_recording
 from neurodata.windows.cache import DecodedCache
-from neurodata.windows.decoded import Decoding, decode_all, open_decoded, read_digests, read_facts
+from neurodata.windows.decoded import decode_all, open_decoded, read_facts
+from neurodata.windows.decoding import Decoding, read_digests
 from neurodata.windows.make_spec import join_facts, make_spec, spec_facts
 from neurodata.windows.prepare import prepare
 from neurodata.windows.views import View
