@@ -175,7 +175,7 @@ MUTATIONS = (
     ),
     Mutation(
         "one animal may be on both sides", "neurodata/windows/leakage.py",
-        "problems += _shared_keys(split, one, other)", "pass",
+        " + _shared_keys(split, one, other)", "",
         ("tests/windows/test_splits.py::test_same_animal_on_both_sides_of_a_split_made_by_hand_is_refused",),
     ),
     Mutation(

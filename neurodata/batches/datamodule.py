@@ -132,7 +132,7 @@ class RecordingDataModule(lightning.LightningDataModule):
     ) -> None:
         super().__init__()
         check_option("scaling", scaling, SCALINGS)
-        self.store = store if isinstance(store, Store) else open_store(store)
+        self.store = (store if isinstance(store, Store) else open_store(store)).snapshot()
         remote = not isinstance(self.store.path, Path)
         self.order = order or (STREAMED if remote else DRAWN)
         check_option("order of training windows", self.order, ORDERS)

@@ -53,6 +53,10 @@ class Store:
             table = read_table(self.path)
         return table.set_index("recording_id", drop=False).loc[list(self.recording_ids)].reset_index(drop=True)
 
+    def snapshot(self) -> Store:
+        """Return the same recordings with their table as it is now: what a run plans by does not change under it."""
+        return Store(self.path, self.recording_ids, self.table)
+
     def select(self, **wanted: Any) -> Store:
         """Return the recordings whose row matches, for example ``select(species="Caenorhabditis elegans")``.
 

@@ -68,7 +68,7 @@ class Effort:
     batch_size: int = 32
 
 
-FULL, QUICK = Effort(9, 192, 48, 3), Effort(5, 64, 8, 3)
+FULL, QUICK = Effort(9, 192, 48, 5), Effort(5, 64, 8, 7)
 
 
 def main() -> None:

@@ -134,3 +134,13 @@ def test_recordings_without_sources_are_compared_by_content(made, tmp_path):
         write_recording(made.full_recording(seed=1), tmp_path)
     with pytest.raises(StoreError, match=r"--overwrite"):
         write_recording(made.full_recording(session="other"), tmp_path)
+
+
+def test_a_snapshot_keeps_the_table_it_was_made_with(made, tmp_path):
+    write_recording(made.full_recording("made/a"), tmp_path)
+    store = open_store(tmp_path)
+    kept = store.snapshot()
+    before = kept.table
+    write_recording(made.full_recording("made/b", seed=1), tmp_path)
+    assert kept.table.equals(before)
+    assert kept.recording_ids == store.recording_ids == ("made/a",)
