@@ -75,6 +75,10 @@ class Files(Protocol):
         """Say whether there is such a plain file."""
         ...
 
+    def hint(self, key: str) -> str:
+        """Return what to do where bytes of this file are damaged, if there is more to say than that; begins with ``;``."""
+        return ""
+
     def stamp(self, key: str) -> Hashable:
         """Return what differs once the file was rewritten; None where that cannot be told without a request."""
         return None

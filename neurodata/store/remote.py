@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from neurodata.errors import IntegrityError
-from neurodata.store.files import LARGEST_FILE, Files
+from neurodata.store.files import LARGEST_FILE, Files, RewrittenError
 from neurodata.store.openings import Kept, Openings
 from neurodata.store.server import MOST_REQUESTS, Server
 
@@ -114,6 +114,8 @@ class RemoteFiles(Files):
             pieces = iter(self.server.get_many(self._full(key), parts, LARGEST_FILE))
         except FileNotFoundError:
             raise self._aged(f"file {key!r} is missing", kept) from None
+        except RewrittenError:
+            raise
         except IntegrityError as error:
             raise self._aged(str(error), kept) from None
         found = []

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from neurodata.checks import import_extra
 from neurodata.errors import IntegrityError, StoreError, UsageError
+from neurodata.store.files import RewrittenError
 
 MOST_REQUESTS = 16
 """Requests under way at the same time, per server and process."""
@@ -140,7 +141,7 @@ class Server:
     def _check_same(self, key: str, tag: str | None) -> None:
         """Raise where a file is no longer the one that was read from before: old and new bytes are never mixed."""
         if tag is not None and self._tags.setdefault(key, tag) != tag:
-            raise IntegrityError(f"file {key!r} was replaced on the server while it was in use; open the store again")
+            raise RewrittenError(f"file {key!r} was replaced on the server while it was in use; open the store again")
 
     def get_many(self, key: str, spans: Sequence[tuple[int, int]], limit: int) -> list[Piece]:
         """Return several spans of one file, asked for at the same time."""

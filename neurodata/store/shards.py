@@ -296,7 +296,9 @@ def damage_error(files: Files, path: str, error: Exception) -> IntegrityError:
         return RewrittenError(f"{name}: array {path!r} changed while it was in use: {error}; open the recording again")
     if isinstance(error, NeurodataError) and not isinstance(error, IntegrityError):
         raise error
-    return IntegrityError(f"{name}: array {path!r} is damaged: {error}; run 'neurodata verify' and convert it again")
+    return IntegrityError(
+        f"{name}: array {path!r} is damaged: {error}{files.hint('zarr.json')}; run 'neurodata verify' and convert it again"
+    )
 
 
 def too_large_error(files: Files, path: str, shape: tuple[int, ...]) -> StoreError:

@@ -47,11 +47,19 @@ def check_digests(store: Location, recording_id: str, digests: Digests | None) -
     IntegrityError
         Names the recording.
     """
-    if digests is not None and read_digests(store / recording_id) != digests:
+    if digests is None or read_digests(store / recording_id) == digests:
+        return
+    if isinstance(store, Path):
         raise IntegrityError(
             f"recording {recording_id!r} was rewritten since this run began; old and new values are not mixed. "
             "Start the run anew"
         )
+    raise IntegrityError(
+        f"recording {recording_id!r} of store {str(store)!r} is not the one its index lists: it was rewritten since this "
+        "run began, or openings.parquet and index.parquet are of different times; old and new values are not mixed. Start "
+        "the run anew; if that changes nothing, run 'neurodata store index STORE' where the store was written and upload "
+        "both files again"
+    )
 
 
 @dataclass(frozen=True)
