@@ -293,12 +293,13 @@ def damage_error(files: Files, path: str, error: Exception) -> IntegrityError:
     """
     name = recording_name(files)
     if isinstance(error, RewrittenError):
-        return RewrittenError(f"{name}: array {path!r} changed while it was in use: {error}; open the recording again")
+        again = "" if files.remote else "; open the recording again"  # a server's files say themselves what to open
+        return RewrittenError(f"{name}: array {path!r} changed while it was in use: {error}{again}")
     if isinstance(error, NeurodataError) and not isinstance(error, IntegrityError):
         raise error
-    return IntegrityError(
-        f"{name}: array {path!r} is damaged: {error}{files.hint('zarr.json')}; run 'neurodata verify' and convert it again"
-    )
+    hint = files.hint("zarr.json")
+    reason = f"{error}{'' if hint in str(error) else hint}"
+    return IntegrityError(f"{name}: array {path!r} is damaged: {reason}; run 'neurodata verify' and convert it again")
 
 
 def too_large_error(files: Files, path: str, shape: tuple[int, ...]) -> StoreError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import xarray as xr
@@ -16,7 +17,7 @@ from neurodata.store.files import Location
 from neurodata.store.manifest import CONTENT_DIGEST, DOCUMENTS_DIGEST, MANIFEST
 from neurodata.store.read import open_recording
 from neurodata.windows.cache import make_key
-from neurodata.windows.prepare import NAMED, input_signal
+from neurodata.windows.prepare import ALL, NAMED, input_signal
 from neurodata.windows.quantize import FLOAT16, INT16
 from neurodata.windows.spec import DataSpec
 
@@ -84,6 +85,7 @@ class Decoding:
     dtype: str = FLOAT32
 
     def __post_init__(self) -> None:
+        check_option("choice of channels", self.channels, (NAMED, ALL))
         check_option("cache dtype", self.dtype, DTYPES)
 
     def input_key(self, digests: Digests) -> str:

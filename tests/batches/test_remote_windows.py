@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 import neurodata as nd
-from neurodata.errors import NeurodataError
+from neurodata.errors import IntegrityError, NeurodataError
 from neurodata.recording.recording import Recording
 from neurodata.recording.timed import make_events, make_signal, make_units
 from neurodata.store.table import write_index
@@ -148,3 +149,17 @@ def test_a_server_that_is_gone_ends_the_epoch_with_a_message(near, web_server, d
         proxy.reset(fail_every=1)
         with pytest.raises(NeurodataError, match="503"):
             list(loader)
+
+
+def test_openings_older_than_the_index_are_named(near, web_server, tmp_path):
+    store = shutil.copytree(near, tmp_path / "store")
+    write_recording(recording("r0", 77), store, overwrite=True)
+    write_index(store)  # and the openings are left as they were
+    with web_server(store) as (host, port):
+        data = module(f"http://{host}:{port}", tmp_path / "far")
+        with pytest.raises(
+            IntegrityError, match=r"'far/r0' of store .* not the one its index lists.*store index STORE"
+        ):
+            list(data.train_dataloader())
+        write_openings(store)
+        assert len(list(module(f"http://{host}:{port}", tmp_path / "far").train_dataloader())) > 1

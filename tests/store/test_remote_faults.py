@@ -134,8 +134,9 @@ def test_damage_on_the_server_raises(published, keep_openings):
     shard.write_bytes(whole[:5000])
     with pytest.raises(
         IntegrityError, match=r"is damaged: (file .* ends too early.*may be stale|the index of file .* does not fit)"
-    ):
+    ) as told:
         nd.open_store(address)["large"].signals_stored["noise"].isel(time=slice(100_000, 100_010)).load()
+    assert str(told.value).count("may be stale") <= 1
     shard.write_bytes(b"")
     with pytest.raises(IntegrityError, match=r"is damaged"):
         nd.open_store(address)["large"].signals_stored["noise"].isel(time=slice(0, 10)).load()
@@ -151,7 +152,9 @@ def test_a_file_replaced_while_it_is_read_is_noticed(published):
     other = shard_of(folder).read_bytes()
     time.sleep(1.1)  # nginx's ETag is made of size and second
     shard_of(folder).write_bytes(other)
-    with pytest.raises(IntegrityError, match=r"was replaced on the server while it was in use; open the store again"):
+    with pytest.raises(
+        IntegrityError, match=r"changed while it was in use: .* was replaced on the server .*; open the store again$"
+    ):
         signal.isel(time=slice(100_000, 100_010)).load()
 
 
