@@ -15,7 +15,8 @@ class Batch(NamedTuple):
     values
         Scaled activity, 0 where nothing was recorded, float ``(batch, time, channel)``.
     recorded
-        Whether a value was recorded, bool ``(batch, time, channel)``; padding is never recorded.
+        Whether a value was recorded, bool ``(batch, time, channel)``; padding is never recorded. Where nothing is
+        missing all samples of a window share their memory: ``clone()`` it before you write to it.
     channel_ids
         Who a channel is: position in the vocabulary plus one, 0 unknown or padding, int64 ``(batch, channel)``.
     present

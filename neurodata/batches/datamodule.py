@@ -17,7 +17,7 @@ from neurodata.batches.collate import collate
 from neurodata.batches.dataset import WindowDataset
 from neurodata.batches.loader import WindowLoader
 from neurodata.batches.sampling import CoveringWindows, DrawnWindows, ShuffledWindows, StreamedWindows
-from neurodata.checks import check_option
+from neurodata.checks import check_option, check_positive
 from neurodata.errors import NeurodataError
 from neurodata.store.remote import RemoteFiles
 from neurodata.store.store import Store, open_store
@@ -132,6 +132,8 @@ class RecordingDataModule(lightning.LightningDataModule):
     ) -> None:
         super().__init__()
         check_option("scaling", scaling, SCALINGS)
+        check_positive("batch_size", batch_size)
+        check_positive("batches_per_epoch", batches_per_epoch)
         self.store = (store if isinstance(store, Store) else open_store(store)).snapshot()
         remote = not isinstance(self.store.path, Path)
         self.order = order or (STREAMED if remote else DRAWN)
@@ -161,6 +163,10 @@ class RecordingDataModule(lightning.LightningDataModule):
         self.decoding = Decoding(self._make_spec(made_views), channels, causal, cache_dtype)
         self._prepared: dict[str, Prepared] = {}
         self.statistics: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A mapped file is pickled as its values: a process that gets a copy opens recordings itself.
+        return self.__dict__ | {"_prepared": {}}
 
     @property
     def spec(self) -> DataSpec:
@@ -285,7 +291,7 @@ class RecordingDataModule(lightning.LightningDataModule):
 
     def covering_dataloader(self, part: str, stride_seconds: float | None = None) -> WindowLoader:
         """Windows that cover every sample of a part, in order; they overlap by half unless a stride is given."""
-        dataset = self.dataset(part, stride_seconds or self.window_seconds / 2)
+        dataset = self.dataset(part, self.window_seconds / 2 if stride_seconds is None else stride_seconds)
         return self._loader(dataset, CoveringWindows(dataset.windows))
 
     def val_dataloader(self) -> WindowLoader:

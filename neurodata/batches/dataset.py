@@ -164,7 +164,7 @@ class WindowDataset(Dataset[Sample]):
     def _recorded(self, values: torch.Tensor, present: torch.Tensor, complete: bool) -> torch.Tensor:
         """Which values were recorded; the others become 0."""
         if complete:  # the same for all samples of a window, so nothing is written out
-            return present[:, None].expand(values.shape)
+            return present[:, None].clone().expand(values.shape)
         recorded = self._buffers.empty(tuple(values.shape), torch.bool)
         seen, found = recorded.numpy(), values.numpy()
         np.isfinite(found, out=seen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
 
 import numpy as np
@@ -232,3 +233,40 @@ def test_prepare_data_decodes_all_recordings_of_the_split(worms, tmp_path):
     whats = set(data.cache.list()["what"])
     assert {f"made_up/w{k} calcium 3 Hz float32" for k in (1, 2, 3)} <= whats
     assert {f"made_up/w{k} state 3 Hz" for k in (1, 2, 3)} <= whats
+
+
+def test_a_pickled_datamodule_holds_no_decoded_values_and_gives_the_same_batches(worms):
+    data = module(worms, scaling="recording")
+    data.prepare_data()
+    data.setup()
+    values = sum(data.prepared(recording_id).values.nbytes for recording_id in data.digests)
+    sent = pickle.dumps(data)
+    assert data.prepared("made_up/w1") is data.prepared("made_up/w1")
+    assert len(sent) < 20_000 < values / 0.9
+    same_batches(pickle.loads(sent).train_dataloader(), data.train_dataloader())  # noqa: S301
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        pytest.param({"batch_size": 0}, "batch_size must be a positive number, got 0", id="no window per batch"),
+        pytest.param({"batches_per_epoch": -1}, "batches_per_epoch must be a positive number", id="no batch"),
+        pytest.param({"channels": "nam"}, "no choice of channels 'nam'; did you mean 'named'", id="no such choice"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_before_anything_is_decoded(worms, options, text):
+    with pytest.raises(NeurodataError, match=text):
+        module(worms, **options)
+
+
+def test_a_stride_of_zero_is_refused(worms):
+    with pytest.raises(NeurodataError, match=r"stride_seconds must be a positive number, got 0"):
+        module(worms).covering_dataloader("test", 0.0)
+
+
+def test_what_is_written_to_recorded_leaves_present_as_it_is(made, tmp_path):
+    store = made.write_worms(tmp_path / "store", rate_hz=3.0)
+    batch = next(iter(module(store, scaling="none").train_dataloader()))
+    assert batch.recorded.stride(1) == 0  # nothing is missing, so the samples of a window share their memory
+    batch.recorded[0, 3, 0] = False
+    assert batch.present[0, 0]
