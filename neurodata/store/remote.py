@@ -57,6 +57,12 @@ class RemoteFiles(Files):
         found.path = "/".join(part for part in (self.path, path) if part)
         return found
 
+    def served(self) -> RemoteFiles:
+        """Return the same files as the server has them now, whatever the openings keep of them."""
+        found = self.below("")
+        found.openings = None
+        return found
+
     def __truediv__(self, path: str) -> RemoteFiles:
         return self.below(path)
 

@@ -94,7 +94,7 @@ def _make_inputs(source: Source, cache: DecodedCache) -> Entry:
             _write_counts(writer, counts_of(recording, spec.signal, spec.rate_hz, size, kept))
         else:
             _write_samples(writer, source, size, kept)
-        source.check()
+        source.check_served()
 
     itemsize = 4 if source.decoding.dtype == FLOAT32 else 2
     return cache.open_or_make(key, what, size * kept.size * itemsize, make)
@@ -153,7 +153,7 @@ def _make_target(source: Source, cache: DecodedCache, key: str) -> Entry:
 
     def make(writer: EntryWriter) -> None:
         writer.create("target", target.shape, target.dtype).write(0, target)
-        source.check()
+        source.check_served()
 
     return cache.open_or_make(key, f"{source.recording_id} {spec.target} {spec.rate_hz:g} Hz", target.nbytes, make)
 

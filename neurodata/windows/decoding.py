@@ -16,6 +16,7 @@ from neurodata.store.documents import read_root_attributes
 from neurodata.store.files import Location
 from neurodata.store.manifest import CONTENT_DIGEST, DOCUMENTS_DIGEST, MANIFEST
 from neurodata.store.read import open_recording
+from neurodata.store.remote import RemoteFiles
 from neurodata.windows.cache import make_key
 from neurodata.windows.prepare import ALL, NAMED, input_signal
 from neurodata.windows.quantize import FLOAT16, INT16
@@ -128,3 +129,8 @@ class Source:
     def check(self) -> None:
         """Raise where the recording is no longer what it was when the run began."""
         check_digests(self.store, self.recording_id, self.digests)
+
+    def check_served(self) -> None:
+        """As `check`, once values were read: a server is asked itself, for openings may be older than what came."""
+        store = self.store.served() if isinstance(self.store, RemoteFiles) else self.store
+        check_digests(store, self.recording_id, self.digests)

@@ -34,6 +34,8 @@ class Growing(Samples):
     source: Source = field(kw_only=True)
     _turn: threading.Condition = field(default_factory=threading.Condition)
     _under_way: set[int] = field(default_factory=set)
+    _checked: threading.Event = field(default_factory=threading.Event)
+    _checking: threading.Lock = field(default_factory=threading.Lock)
 
     def fetch(self, spans: Sequence[tuple[int, int]]) -> None:
         """Bring rows ``[first, after)`` into the cache that are not there yet, several requests at a time.
@@ -65,13 +67,24 @@ class Growing(Samples):
         assert shift is not None
 
         def bring(span: tuple[int, int]) -> None:
-            self.entry.fill(span[0], read_samples(signal, shift, kept, *span))
+            block = read_samples(signal, shift, kept, *span)
+            self._check_once()
+            self.entry.fill(span[0], block)
 
         if len(spans) == 1:
             bring(spans[0])
             return
         with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
             list(pool.map(bring, spans))
+
+    def _check_once(self) -> None:
+        """Ask the server whether it is the recording still, once values came: a file replaced later has another ETag."""
+        if self._checked.is_set():
+            return
+        with self._checking:
+            if not self._checked.is_set():
+                self.source.check_served()
+                self._checked.set()
 
     def dense(self) -> NDArray[np.float32]:
         """Return all values; fetches what is not there yet."""

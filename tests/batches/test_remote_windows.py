@@ -163,3 +163,21 @@ def test_openings_older_than_the_index_are_named(near, web_server, tmp_path):
             list(data.train_dataloader())
         write_openings(store)
         assert len(list(module(f"http://{host}:{port}", tmp_path / "far").train_dataloader())) > 1
+
+
+def test_one_value_changed_on_the_server_is_noticed_though_all_files_keep_their_sizes(near, web_server, tmp_path):
+    store = shutil.copytree(near, tmp_path / "store")
+    with web_server(store) as (host, port):
+        dataset = module(f"http://{host}:{port}", tmp_path / "far").dataset("train", 2.0)
+        dataset.fetch([0])  # of r0; r1 is known by its openings only
+        shard = store / "far/r1/signals/eeg/eeg/c/0/0"
+        before = shard.stat().st_size
+        changed = recording("r1", 1)
+        values = changed.signals["eeg"].values.copy()
+        values[100, 3] += 1
+        write_recording(
+            changed.replace(signals={"eeg": changed.signals["eeg"].copy(data=values)}), store, overwrite=True
+        )
+        assert shard.stat().st_size == before
+        with pytest.raises(IntegrityError, match=r"'far/r1' of store .* was rewritten since this run began"):
+            dataset.fetch([len(dataset) - 1])
