@@ -98,9 +98,14 @@ class WindowDataset(Dataset[Sample]):
 
     @property
     def fingerprint(self) -> str:
-        """Digest of which windows of what content these are, for a run that is resumed."""
+        """Digest of which windows of what content these are, and how they are decoded, for a run that is resumed.
+
+        Of the scaling only whether there is one: its numbers may differ in the last bits on another machine.
+        """
         contents = [list(self.digests.get(recording, ("", ""))) for recording in self.recording_ids]
-        return json_digest([self.windows.digest, contents])
+        whatever = Digests("", "")
+        decoding = [self.decoding.input_key(whatever), self.decoding.target_key(whatever)]
+        return json_digest([self.windows.digest, contents, decoding, bool(self.statistics)])
 
     def __getitem__(self, index: int) -> Sample:
         """Return one window; ``dataset.__getitems__`` is how batches are made fast."""

@@ -140,8 +140,9 @@ class WindowLoader(DataLoader[Any]):
             )
         if facts["fingerprint"] != state["fingerprint"]:
             raise NeurodataError(
-                "recordings were rewritten, or are decoded in another way, since the position was saved, so what was "
-                "learned and what would follow do not belong together; restore them, or begin anew"
+                "recordings were rewritten, or are decoded or scaled in another way (views, channels, target, cache_dtype, "
+                "scaling), since the position was saved, so what was learned and what would follow do not belong "
+                "together; restore them, or begin anew"
             )
         if self._size != state["batch_size"]:
             raise NeurodataError(

@@ -270,3 +270,21 @@ def test_what_is_written_to_recorded_leaves_present_as_it_is(made, tmp_path):
     assert batch.recorded.stride(1) == 0  # nothing is missing, so the samples of a window share their memory
     batch.recorded[0, 3, 0] = False
     assert batch.present[0, 0]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({"views": [{"band_pass": {"low_hz": 0.1, "high_hz": 1.0}}]}, id="another view"),
+        pytest.param({"cache_dtype": "int16"}, id="another type"),
+        pytest.param({"channels": "all"}, id="other channels"),
+        pytest.param({"causal": True}, id="another resampling"),
+        pytest.param({"target": "wheel"}, id="another target"),
+        pytest.param({"scaling": "none"}, id="not scaled"),
+    ],
+)
+def test_a_run_is_not_resumed_with_batches_that_are_made_in_another_way(worms, options):
+    state = module(worms).train_dataloader().state_dict()
+    module(worms).train_dataloader().load_state_dict(state)
+    with pytest.raises(NeurodataError, match=r"decoded or scaled in another way \(views, channels"):
+        module(worms, **options).train_dataloader().load_state_dict(state)

@@ -153,7 +153,7 @@ def test_a_state_of_something_else_is_refused():
     state = loader_of().state_dict()
     with pytest.raises(NeurodataError, match=r"position is of other windows \(another split, stride or length"):
         loader_of(dataset=Numbers(make_windows([Stretch("a/b", 0, 90)], 1.0, 5.0, 2.0))).load_state_dict(state)
-    with pytest.raises(NeurodataError, match="recordings were rewritten, or are decoded in another way"):
+    with pytest.raises(NeurodataError, match="recordings were rewritten, or are decoded or scaled in another way"):
         loader_of(dataset=Numbers(fingerprint="as they are now")).load_state_dict(state)
     with pytest.raises(NeurodataError, match="had batches of 8 windows, this one of 4"):
         WindowLoader(Numbers(), 4, sampler=ORDERS["drawn"]()).load_state_dict(state)
