@@ -27,9 +27,9 @@ _TIMES = {"connect_timeout": "10s", "read_timeout": "15s", "timeout": "10m"}
 """To connect; between two pieces of an answer; for all of it."""
 
 _RETRIES = {
-    "max_retries": 5,
+    "max_retries": 8,
     "retry_timeout": timedelta(seconds=45),
-    "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=5), "base": 2},
+    "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=5), "base": 3},
 }
 _BODY_TRIES = 3
 """obstore goes on where a connection broke only if the server gives ETags; else the range is asked for again."""

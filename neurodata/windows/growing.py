@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -68,17 +68,20 @@ class Growing(Samples):
 
         def bring(span: tuple[int, int]) -> None:
             block = read_samples(signal, shift, kept, *span)
-            self._check_once()
+            if asked is not None:
+                asked.result()
             self.entry.fill(span[0], block)
 
-        if len(spans) == 1:
+        asked: Future[None] | None = None
+        if len(spans) == 1 and self._checked.is_set():
             bring(spans[0])
             return
         with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
+            asked = pool.submit(self._check_once)
             list(pool.map(bring, spans))
 
     def _check_once(self) -> None:
-        """Ask the server whether it is the recording still, once values came: a file replaced later has another ETag."""
+        """Ask the server whether it is the recording still, as values come: a file replaced later has another ETag."""
         if self._checked.is_set():
             return
         with self._checking:
