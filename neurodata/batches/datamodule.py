@@ -141,10 +141,9 @@ class RecordingDataModule(lightning.LightningDataModule):
         self.inputs, self.target, self.window_seconds, self.rate_hz = inputs, target, window_seconds, rate_hz
         self.batch_size, self.batches_per_epoch = batch_size, batches_per_epoch
         self.scaling, self.identity, self.lag_seconds = scaling, identity, lag_seconds
-        self.balance, self.proportions = balance, proportions
         self.lookahead = lookahead if lookahead is not None else (12 if remote else 0)
         self.num_workers, self.multiprocessing_context = num_workers, multiprocessing_context
-        self.pin_memory, self.seed = pin_memory, seed
+        self.balance, self.proportions, self.pin_memory, self.seed = balance, proportions, pin_memory, seed
         self.cache = DecodedCache(Path(cache) if cache is not None else None)
         self.split = split if isinstance(split, Split) else split.apply(self.store)
         check_leakage(self.split, window_seconds, lag_seconds)
