@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -289,7 +290,19 @@ class RecordingDataModule(lightning.LightningDataModule):
         return self._loader(dataset, sampler)
 
     def covering_dataloader(self, part: str, stride_seconds: float | None = None) -> WindowLoader:
-        """Windows that cover every sample of a part, in order; they overlap by half unless a stride is given."""
+        """Windows that cover every sample of a part, in order; they overlap by half unless a stride is given.
+
+        Stretches shorter than a window are in none, and a warning names them.
+        """
+        check_option("part of the split", part, self.split.parts)
+        length = self.spec.window_samples
+        short = [s.recording_id for s in self.split.parts[part] if (s.stop - s.start) * self.rate_hz < length - 1e-6]
+        if short:
+            warnings.warn(
+                f"{len(short)} stretches of the {part} part are shorter than a window of {self.window_seconds:g} s and will "
+                f"not be scored: {', '.join(short[:5])}{' …' if len(short) > 5 else ''}; take shorter windows to include them",
+                stacklevel=2,
+            )
         dataset = self.dataset(part, self.window_seconds / 2 if stride_seconds is None else stride_seconds)
         return self._loader(dataset, CoveringWindows(dataset.windows))
 

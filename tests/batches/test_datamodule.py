@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import dataclasses
 import shutil
 
 import numpy as np
@@ -289,3 +290,14 @@ def test_a_run_is_not_resumed_with_batches_that_are_made_in_another_way(worms, o
     module(worms).train_dataloader().load_state_dict(state)
     with pytest.raises(NeurodataError, match=r"decoded or scaled in another way \(views, channels"):
         module(worms, **options).train_dataloader().load_state_dict(state)
+
+
+def test_stretches_too_short_to_be_scored_are_named(worms):
+    data = module(worms)
+    whole = data.split.parts["test"][0]
+    parts = dict(data.split.parts) | {"test": (whole, dataclasses.replace(whole, recording_id="made_up/w2", stop=2.0))}
+    data.split = dataclasses.replace(data.split, parts=parts)
+    with pytest.warns(
+        UserWarning, match=r"1 stretches of the test part are shorter than a window of 4 s .*: made_up/w2;"
+    ):
+        data.test_dataloader()
