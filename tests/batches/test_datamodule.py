@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-import pickle
 import dataclasses
+import pickle
 import shutil
 
 import numpy as np
