@@ -205,11 +205,18 @@ class WindowDataset(Dataset[Sample]):
             )
         growing = opened.growing[numbers]
         if growing.any():
-            spans: dict[int, list[tuple[int, int]]] = {}
-            for number, first in zip(numbers[growing].tolist(), firsts[growing].tolist()):
-                spans.setdefault(number, []).append((first, first + length))
+            self._fetch(numbers[growing].tolist(), firsts[growing].tolist())
+
+    def _fetch(self, numbers: list[int], firsts: list[int]) -> None:
+        """Bring windows of growing recordings into the cache; where all are there no thread is started."""
+        length, spans = self.windows.length, dict[int, list[tuple[int, int]]]()
+        for number, first in zip(numbers, firsts):
+            spans.setdefault(number, []).append((first, first + length))
+        lacking = [(self.opened.growing_of(number), found) for number, found in spans.items()]
+        lacking = [(activity, found) for activity, found in lacking if activity.lacks(found)]
+        if lacking:
             with ThreadPoolExecutor(_FETCHED_AT_ONCE) as pool:
-                list(pool.map(lambda number: opened.fetch(number, spans[number]), spans))
+                list(pool.map(lambda one: one[0].fetch(one[1]), lacking))
 
     def _open(self, numbers: list[int]) -> None:
         """Open recordings, decoding them first where nobody has, several at a time."""

@@ -138,8 +138,8 @@ class OpenedRecordings:
         assert activity is not None
         return activity
 
-    def fetch(self, number: int, spans: list[tuple[int, int]]) -> None:
-        """Bring samples of a growing recording into the cache."""
+    def growing_of(self, number: int) -> Growing:
+        """Return the samples of a recording that are fetched as they are asked for."""
         activity = self.activity[number]
         assert isinstance(activity, Growing)
-        activity.fetch(spans)
+        return activity

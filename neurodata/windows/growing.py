@@ -37,6 +37,10 @@ class Growing(Samples):
     _checked: threading.Event = field(default_factory=threading.Event)
     _checking: threading.Lock = field(default_factory=threading.Lock)
 
+    def lacks(self, spans: Sequence[tuple[int, int]]) -> bool:
+        """Tell whether any of these rows is not in the cache yet."""
+        return any(self.entry.missing(first, after) for first, after in spans)
+
     def fetch(self, spans: Sequence[tuple[int, int]]) -> None:
         """Bring rows ``[first, after)`` into the cache that are not there yet, several requests at a time.
 
