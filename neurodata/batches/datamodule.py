@@ -260,6 +260,7 @@ class RecordingDataModule(lightning.LightningDataModule):
             collate_fn=collate,
             lookahead=self.lookahead,
             fetch_threads=12,
+            background=True,
             num_workers=self.num_workers,
             multiprocessing_context=self.multiprocessing_context if self.num_workers else None,
             persistent_workers=self.num_workers > 0,

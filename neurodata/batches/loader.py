@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
@@ -35,6 +35,9 @@ class WindowLoader(DataLoader[Any]):
         Batches that are fetched ahead of the one that is asked for; 0 for none. Neither order nor content change.
     fetch_threads
         Threads that do so.
+    background
+        Whether a batch is put together by a thread while the one before it is used; for ``num_workers=0``, as workers
+        do so anyway.
     collate_fn, options
         As for ``torch.utils.data.DataLoader``.
 
@@ -52,6 +55,7 @@ class WindowLoader(DataLoader[Any]):
         sampler: Sampler[int] | None = None,
         lookahead: int = 0,
         fetch_threads: int = 2,
+        background: bool = False,
         collate_fn: Callable[[Any], Any] | None = None,
         **options: Any,
     ) -> None:
@@ -66,6 +70,7 @@ class WindowLoader(DataLoader[Any]):
             sampler = CoveringWindows(n_windows)
         super().__init__(dataset, batch_size, sampler=sampler, collate_fn=collate_fn or collate, **options)
         self.lookahead, self.fetch_threads = lookahead, fetch_threads
+        self.background = background and self.num_workers == 0
         self._pass: object = None
         self._given: tuple[int, int] | None = None  # epoch and windows handed out of it
 
@@ -94,14 +99,18 @@ class WindowLoader(DataLoader[Any]):
         self._given = (epoch, start)
         ahead = self._look_ahead(order, epoch, start)
         order.on_position = None if ahead is None else ahead.await_position
+        batches: Iterator[Any] = super().__iter__()
+        made = _made_ahead(batches) if self.background else None
         try:
-            for number, batch in enumerate(super().__iter__()):
+            for number, batch in enumerate(batches if made is None else made):
                 if ahead is not None:
                     ahead.check(number)
                 if self._pass is this_pass:
                     self._given = (epoch, min(start + (number + 1) * size, len(order)))
                 yield batch
         finally:
+            if made is not None:
+                made.close()  # first: its thread may be asking for positions
             order.on_position = None
             if ahead is not None:
                 ahead.close()
@@ -168,6 +177,16 @@ class WindowLoader(DataLoader[Any]):
             "windows": str(getattr(windows, "digest", "")),
             "fingerprint": str(getattr(self.dataset, "fingerprint", "")),
         }
+
+
+def _made_ahead(batches: Iterator[Any]) -> Generator[Any, None, None]:
+    """Each batch in turn; the next one is made by a thread meanwhile."""
+    end = object()
+    with ThreadPoolExecutor(1, "gather") as pool:
+        coming = pool.submit(next, batches, end)
+        while (batch := coming.result()) is not end:
+            coming = pool.submit(next, batches, end)
+            yield batch
 
 
 class _Ahead:

@@ -227,3 +227,37 @@ def test_a_dataset_needs_no_windows():
     loader = WindowLoader(Five(), 2, collate_fn=as_they_are)
     assert list(loader) == [[0, 1], [2, 3], [4]]
     assert loader.state_dict()["windows"] == ""
+
+
+@pytest.mark.parametrize("order", ["drawn", "shuffled", "streamed"])
+def test_a_thread_in_the_background_changes_nothing(order):
+    plain = loader_of(order)
+    expected = [rows(plain), rows(plain)]
+    loader = loader_of(order, background=True)
+    states, found = [], []
+    for batch in loader:
+        found.append(batch.tolist())
+        states.append(loader.state_dict())
+    assert [found, rows(loader)] == expected
+    for number, state in enumerate(states):
+        resumed = loader_of(order, background=True)
+        resumed.load_state_dict(state)
+        assert rows(resumed) == (expected[0][number + 1 :] or expected[1])
+    before = threading.active_count()
+    for _ in range(5):
+        next(iter(loader))
+    assert threading.active_count() <= before
+
+
+def test_what_fails_in_the_background_stops_the_batch_that_needs_it():
+    class Failing(Numbers):
+        def __getitems__(self, indices):
+            if 20 in indices:
+                raise ValueError("window 20 is broken")
+            return super().__getitems__(indices)
+
+    batches = iter(loader_of("covering", Failing(), background=True))
+    assert next(batches).tolist() == list(range(8))
+    assert next(batches).tolist() == list(range(8, 16))
+    with pytest.raises(ValueError, match="window 20 is broken"):
+        next(batches)
