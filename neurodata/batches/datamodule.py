@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -203,7 +204,7 @@ class RecordingDataModule(lightning.LightningDataModule):
         """Fit the scaling, once."""
         if self.statistics or self.scaling == UNSCALED:
             return
-        pooled = self._pooled_scaling() if self.scaling == TRAINING else None
+        pooled = self._pooled_scaling if self.scaling == TRAINING else None
         for recording_id in self._recordings():
             prepared = self.prepared(recording_id)
             if pooled is not None:
@@ -215,14 +216,14 @@ class RecordingDataModule(lightning.LightningDataModule):
         """Return mean and spread per channel id that new recordings must be scaled with; None unless ``training``."""
         if self.scaling != TRAINING:
             return None
-        pooled = self._pooled_scaling()
+        pooled = self._pooled_scaling
         return {"mean": pooled.mean.tolist(), "std": pooled.std.tolist()}
 
+    @functools.cached_property
     def _pooled_scaling(self) -> Scaling:
-        pieces = (
-            (self.prepared(s.recording_id).values[self.prepared(s.recording_id).samples(s)], self.prepared(s.recording_id).channel_ids)
-            for s in self.split.parts[names.TRAIN]
-        )  # fmt: skip
+        """Of all training stretches, read once: a checkpoint asks for it again."""
+        training = [(self.prepared(s.recording_id), s) for s in self.split.parts[names.TRAIN]]
+        pieces = ((prepared.values[prepared.samples(s)], prepared.channel_ids) for prepared, s in training)
         return fit_scaling(pieces, self.spec.n_channel_ids, f"{len(self.split.parts[names.TRAIN])} training stretches")
 
     def _own_statistics(self, prepared: Prepared) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -90,7 +90,9 @@ class WindowDataset(Dataset[Sample]):
     def opened(self) -> OpenedRecordings:
         """The recordings this process has opened."""
         if self._opened is None:
-            self._opened = OpenedRecordings(len(self.recording_ids), self.windows.length)
+            with self._lock:  # of threads that fetch ahead, all must see the same one
+                if self._opened is None:
+                    self._opened = OpenedRecordings(len(self.recording_ids), self.windows.length)
         return self._opened
 
     def __len__(self) -> int:
