@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -21,6 +21,7 @@ from neurodata.catalogue import CATALOGUES, read_entry
 from neurodata.errors import CheckpointError, NeurodataError
 from neurodata.windows.spec import DataSpec
 
+from .array_task import ArrayNetwork, ArrayTask
 from .network import Network
 from .task import Task
 
@@ -31,13 +32,19 @@ WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 CHECKPOINT_FORMAT = 1
 
 
-def save_pretrained(task: Task, folder: str | Path, manifest: Mapping[str, Any]) -> None:
+class _Fitted(Protocol):
+    """A fitted estimator: it holds its task."""
+
+    task_: ArrayTask
+
+
+def save_pretrained(task: Task | ArrayTask | _Fitted, folder: str | Path, manifest: Mapping[str, Any]) -> None:
     """Write a model as ``model.safetensors``, ``config.json`` and a card, ``README.md``.
 
     Parameters
     ----------
     task
-        The trained task with its network.
+        The trained task with its network, or a fitted estimator.
     folder
         Made where it is missing.
     manifest
@@ -49,12 +56,13 @@ def save_pretrained(task: Task, folder: str | Path, manifest: Mapping[str, Any])
     CheckpointError
         If the manifest is not JSON (NaN is not); nothing is written then.
     """
+    task = task if isinstance(task, (Task, ArrayTask)) else task.task_
     folder, network = Path(folder), task.network
     config = {
         "neurodata_checkpoint": CHECKPOINT_FORMAT,
         "task": {"name": _entry_name("tasks", task), "hyperparameters": _plain(dict(task.hparams))},
         "network": {"name": _entry_name("networks", network), "hyperparameters": network.hyperparameters},
-        "spec": network.spec.to_json(),
+        "spec": network.spec.to_json() if isinstance(network, Network) else None,
         "manifest": dict(manifest),
     }
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in task.state_dict().items()}
@@ -96,9 +104,7 @@ def make_card(config: Mapping[str, Any], n_parameters: int) -> str:
         "---",
         f"# {config['network']['name']}, task {config['task']['name']}",
         "",
-        f"{n_parameters:,} parameters. Input: signal `{config['spec']['signal']}` at {config['spec']['rate_hz']:g} Hz, "
-        f"windows of {config['spec']['window_samples'] / config['spec']['rate_hz']:g} s. "
-        f"Target: `{config['spec']['target'] or 'none'}`.",
+        f"{n_parameters:,} parameters. {_input_text(config)}",
         "",
         f"Trained on: {names}. A score on any of these recordings, or on another recording of the same animals, says "
         "nothing about new animals.",
@@ -112,6 +118,17 @@ def make_card(config: Mapping[str, Any], n_parameters: int) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _input_text(config: Mapping[str, Any]) -> str:
+    spec = config["spec"]
+    if spec is None:
+        sizes = ", ".join(f"{key} = {value}" for key, value in config["network"]["hyperparameters"].items())
+        return f"Input: arrays. Built with {sizes}."
+    return (
+        f"Input: signal `{spec['signal']}` at {spec['rate_hz']:g} Hz, windows of "
+        f"{spec['window_samples'] / spec['rate_hz']:g} s. Target: `{spec['target'] or 'none'}`."
+    )
+
+
 def from_pretrained(
     name_or_path: str | Path,
     *,
@@ -119,7 +136,7 @@ def from_pretrained(
     cache_dir: str | Path | None = None,
     local_files_only: bool = False,
     strict: bool = True,
-) -> Task:
+) -> Any:
     """Return a saved model: a task with its network, in evaluation mode.
 
     Parameters
@@ -222,7 +239,9 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{str(path)!r} cannot be read: {error}") from error
     parts = ("task", "network", "spec", "manifest")
-    if not isinstance(config, dict) or not all(isinstance(config.get(part), dict) for part in parts):
+    if not isinstance(config, dict) or not all(
+        isinstance(config.get(part), dict) or (part == "spec" and config.get(part, 0) is None) for part in parts
+    ):
         raise CheckpointError(f"{str(path)!r} is not a neurodata checkpoint: expected the parts {', '.join(parts)}")
     if config.get("neurodata_checkpoint") != CHECKPOINT_FORMAT:
         raise CheckpointError(
@@ -235,9 +254,9 @@ def _refuse_constant(text: str) -> None:
     raise ValueError(f"{text} is not JSON")
 
 
-def _build(config: Mapping[str, Any], folder: Path) -> Task:
+def _build(config: Mapping[str, Any], folder: Path) -> Task | ArrayTask:
     try:
-        spec = DataSpec.from_json(config["spec"])
+        spec = None if config["spec"] is None else DataSpec.from_json(config["spec"])
         network = make_network(config["network"]["name"], spec, config["network"]["hyperparameters"])
         return make_task(config["task"]["name"], network, config["task"]["hyperparameters"])
     except CheckpointError:
@@ -246,22 +265,27 @@ def _build(config: Mapping[str, Any], folder: Path) -> Task:
         raise CheckpointError(f"{str(folder)!r} does not describe a model: {error}") from error
 
 
-def make_network(name: str, spec: DataSpec, hyperparameters: Mapping[str, Any]) -> Network:
-    """Return a network of the catalogue.
+def make_network(name: str, spec: DataSpec | None, hyperparameters: Mapping[str, Any]) -> Any:
+    """Return a network of the catalogue: a `Network`, or without a spec an `ArrayNetwork`.
 
     Raises
     ------
     NeurodataError
         If there is no such network, it has no such hyperparameter, or a value is of the wrong type.
     """
-    made: Network = _checked_entry("networks", name, hyperparameters)(spec, **hyperparameters)
-    return made
+    entry = _checked_entry("networks", name, hyperparameters)
+    if issubclass(entry, ArrayNetwork) != (spec is None):
+        wanted = "is built from sizes alone, without" if spec is not None else "needs"
+        raise NeurodataError(f"network {name!r} {wanted} a data spec")
+    return entry(**hyperparameters) if spec is None else entry(spec, **hyperparameters)
 
 
-def make_task(name: str, network: Network, hyperparameters: Mapping[str, Any]) -> Task:
-    """Return a task of the catalogue around a network; raises as `make_network` does."""
-    made: Task = _checked_entry("tasks", name, hyperparameters)(network, **hyperparameters)
-    return made
+def make_task(name: str, network: Network | ArrayNetwork, hyperparameters: Mapping[str, Any]) -> Any:
+    """Return a task of the catalogue around a network; raises as `make_network` does, and if the two do not fit."""
+    entry = _checked_entry("tasks", name, hyperparameters)
+    if issubclass(entry, ArrayTask) != isinstance(network, ArrayNetwork):
+        raise NeurodataError(f"task {name!r} cannot train a {type(network).__name__}")
+    return entry(network, **hyperparameters)
 
 
 def _checked_entry(kind: str, name: str, hyperparameters: Mapping[str, Any]) -> Any:

@@ -13,6 +13,10 @@ GROUPS = (SIGNALS, EVENTS, INTERVALS)
 ROLES = ("neural", "behavior", "stimulus")
 """What a signal is: recorded from the nervous system, done by the animal, or done to it."""
 
+GRAPHS, NODE, EDGE = "graphs", "node", "edge"
+PRE, POST, KIND, WEIGHT, SOURCE = "pre", "post", "kind", "weight", "source"
+"""Columns of a graph's edges: presynaptic and postsynaptic node, kind of connection, strength, and where it is from."""
+
 START, STOP, LABEL, CODE = "start", "stop", "label", "code"
 CHANNEL_ID, LABEL_RAW = "channel_id", "label_raw"
 LABEL_CONFIDENCE, LABEL_SOURCE = "label_confidence", "label_source"
