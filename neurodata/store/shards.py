@@ -104,11 +104,6 @@ class ChunkReader:
         return self.layout.inner[0]
 
     @property
-    def n_chunk_rows(self) -> int:
-        """How many inner chunks there are along the rows."""
-        return -(-self.layout.rows // self.chunk_rows)
-
-    @property
     def n_chunk_columns(self) -> int:
         """How many inner chunks there are across the columns."""
         return -(-self.layout.columns // self.layout.inner[1])

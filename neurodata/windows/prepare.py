@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from neurodata import names
 from neurodata.checks import check_option, check_positive
 from neurodata.errors import NeurodataError
+from neurodata.recording.bins import event_bins
 from neurodata.recording.recording import Recording
 from neurodata.recording.timed import check_seconds, clock_of
 from neurodata.windows.activity import Activity, Counts, Samples, make_counts
 from neurodata.windows.align import codes_at, resample
-from neurodata.windows.counts import event_bins
 from neurodata.windows.spec import BY_ID, BY_ORDER, CLASS, CONTINUOUS, DataSpec
 from neurodata.windows.splits import Stretch
 from neurodata.windows.views import View, apply_views, channels_after

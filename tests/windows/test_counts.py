@@ -6,9 +6,16 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from neurodata.recording.bins import event_bins
 from neurodata.recording.recording import Recording
 from neurodata.recording.timed import make_events, make_intervals, make_units
-from neurodata.windows.counts import count_events
+from neurodata.windows.activity import make_counts
+
+
+def count_events(times, units, n_units, rate_hz, n_bins):
+    counted = np.empty((n_bins, n_units), np.float32)
+    make_counts(event_bins(times, rate_hz, n_bins), units, (n_bins, n_units)).copy_window(0, counted)
+    return counted
 
 
 def test_an_event_on_an_edge_counts_in_the_later_bin():
