@@ -126,6 +126,7 @@ def info(path: StorePath, as_json: Json = False) -> None:
         out.print(Text(f"{path} holds no recordings; 'neurodata convert LOADER RAW {path}' adds some"))
     else:
         shown = {"recording_id": "recording", "species": "species", "modality": "modality", "n_channels": "channels", "sampling_rate_hz": "Hz", "duration_seconds": "seconds", "signals": "signals", "events": "events", "intervals": "intervals"}  # fmt: skip
+        shown |= {"graphs": "graphs"} if table["graphs"].any() else {}
         rows = [
             [f"{v:.4g}" if isinstance(v, float) else v for v in row] for row in table[[*shown]].itertuples(index=False)
         ]

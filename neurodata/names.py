@@ -1,19 +1,23 @@
 """Every word that two files share, once."""
 
-FORMAT_NUMBER = 1
-"""Version of the store layout; raised with every change, old numbers stay readable."""
+FIRST_FORMAT, FORMAT_NUMBER = 1, 2
+"""Oldest and newest version of the store layout that is read. A recording is written in the lowest that describes it
+(2 where it has graphs), so that programs which know no more than that go on reading it."""
 
 TIME, CHANNEL, UNIT, FEATURE = "time", "channel", "unit", "feature"
 EVENT, INTERVAL, RECORDING, WINDOW, BATCH = "event", "interval", "recording", "window", "batch"
 
 SIGNALS, EVENTS, INTERVALS, UNITS = "signals", "events", "intervals", "units"
-GROUPS = (SIGNALS, EVENTS, INTERVALS)
+GRAPHS, NODE, EDGE = "graphs", "node", "edge"
+TIMED_GROUPS = (SIGNALS, EVENTS, INTERVALS)
+"""Groups whose members are on the recording's clock."""
+
+GROUPS = (*TIMED_GROUPS, GRAPHS)
 """Groups that hold named members; ``units`` is one table of its own."""
 
 ROLES = ("neural", "behavior", "stimulus")
 """What a signal is: recorded from the nervous system, done by the animal, or done to it."""
 
-GRAPHS, NODE, EDGE = "graphs", "node", "edge"
 PRE, POST, KIND, WEIGHT, SOURCE = "pre", "post", "kind", "weight", "source"
 """Columns of a graph's edges: presynaptic and postsynaptic node, kind of connection, strength, and where it is from."""
 

@@ -71,7 +71,7 @@ def to_pynapple(recording: Recording, name: str | None = None) -> dict[str, Any]
 
 
 def _select(recording: Recording, name: str | None) -> list[str]:
-    paths = [f"{group}/{member}" for group in names.GROUPS for member in getattr(recording, group)]
+    paths = [f"{group}/{member}" for group in names.TIMED_GROUPS for member in getattr(recording, group)]
     if name is None:
         return paths
     if name in paths:

@@ -1,13 +1,16 @@
-"""What may stand in an attribute or a text column: plain JSON and honest Unicode."""
+"""What may stand in an attribute or a column: plain JSON, honest Unicode, numbers that every reader knows."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from neurodata import names
+from neurodata.checks import is_safe_part
 
 _MAX_TEXT = 1_000_000
 """Longest text, in characters, that an attribute may hold: far above any real one, far below what hurts a reader."""
@@ -17,6 +20,9 @@ _MAX_TEXT_COLUMN_BYTES = 1 << 30
 
 _MAX_DEPTH = 32
 _MAX_INTEGER = 1 << 63
+
+OWN_ARRAYS = frozenset({names.TIME, "segment_start", "segment_first", "second_first_event"})
+"""Arrays of the store's own beside a member's columns."""
 
 CF_RESERVED = (
     "coordinates", "_FillValue", "missing_value", "_Unsigned", "dtype", "calendar", "bounds", "grid_mapping",
@@ -85,3 +91,38 @@ def text_column_problems(values: NDArray[Any]) -> list[str]:
     if values.size and ((codes >= 0xD800) & (codes <= 0xDFFF)).any():
         return ["holds text that is not valid Unicode (a lone surrogate)"]
     return []
+
+
+def attribute_problems(attributes: Mapping[Any, Any]) -> Iterator[str]:
+    """List what in the attributes of a member or column cannot be written, or would make others decode its values."""
+    yield from json_problems("attributes", attributes)
+    yield from reserved_problems(attributes)
+
+
+def column_problems(columns: Mapping[Any, Any], dimension: str, taken: Set[str]) -> Iterator[str]:
+    """List what keeps columns from being stored.
+
+    Parameters
+    ----------
+    columns
+        Name → `xarray.Variable` or `xarray.DataArray`.
+    dimension
+        The one dimension that each of them has.
+    taken
+        Names that the store keeps for itself.
+    """
+    for column, values in columns.items():
+        if not isinstance(column, str) or not is_safe_part(column) or column in taken or column == dimension:
+            yield f"column {column!a} cannot be stored under that name"
+        if values.dims != (dimension,):
+            yield f"column {column!a} has dimensions {values.dims}, expected ({dimension!r},)"
+        if values.dtype.kind not in "biufU" or (values.dtype.itemsize not in (1, 2, 4, 8) and values.dtype.kind != "U"):
+            yield f"column {column!a} has type {values.dtype}; text, numbers and booleans can be stored"
+        elif values.dtype == np.float16:
+            yield f"column {column!a} has type float16, which not every reader knows; use float32"
+        elif values.dtype.kind == "U":
+            yield from (f"column {column!a} {problem}" for problem in text_column_problems(values.values))
+        yield from (f"column {column!a}: {problem}" for problem in attribute_problems(dict(values.attrs)))
+        for attribute in (names.SCALE_FACTOR, names.ADD_OFFSET):
+            if attribute in values.attrs:
+                yield f"column {column!a}: attribute {attribute!r} belongs to signals; store the physical values"

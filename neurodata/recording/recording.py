@@ -121,6 +121,9 @@ class Recording:
         Table that the ``unit`` of events points into; made by `make_units`.
     decode
         Whether ``signals[…]`` gives integers as physical float32 (the default) or as they are stored.
+    graphs
+        Name → nodes and edges; made by `neurodata.recording.graphs.make_graph`. A connectome may be a recording of its
+        own, with graphs and nothing else.
 
     Examples
     --------
@@ -138,6 +141,7 @@ class Recording:
     _events: Members[xr.Dataset]
     _intervals: Members[xr.Dataset]
     _units: xr.Dataset | None
+    _graphs: Members[xr.Dataset]
 
     def __init__(
         self,
@@ -147,6 +151,7 @@ class Recording:
         intervals: Mapping[str, xr.Dataset] | None = None,
         units: xr.Dataset | None = None,
         decode: bool = True,
+        graphs: Mapping[str, xr.Dataset] | None = None,
     ) -> None:
         def signal_view(signal: xr.DataArray) -> xr.DataArray:
             return _view(physical(signal)) if decode else _view(signal)
@@ -159,6 +164,7 @@ class Recording:
             "_intervals": Members("interval table", _guarded(intervals), _view),
             "_units": None if units is None else _guard(_view(units)),
             "decode": decode,
+            "_graphs": Members("graph", _guarded(graphs), _view),
         }
         self.__dict__.update(fields)
 
@@ -191,6 +197,11 @@ class Recording:
     def units(self) -> xr.Dataset | None:
         """The table that the ``unit`` of events points into, None where there are no sorted units."""
         return None if self._units is None else _view(self._units)
+
+    @property
+    def graphs(self) -> Members[xr.Dataset]:
+        """Name → graph: ``label`` of each node; ``pre``, ``post``, ``kind``, ``weight`` and ``source`` of each edge."""
+        return self._graphs
 
     @property
     def signals_stored(self) -> Mapping[str, xr.DataArray]:
@@ -231,6 +242,7 @@ class Recording:
             "intervals": self._intervals,
             "units": self._units,
             "decode": self.decode,
+            "graphs": self._graphs,
         }
         for name in changes:
             check_option("field of a recording", name, fields)
@@ -311,7 +323,7 @@ class Recording:
 
     def __reduce__(self) -> tuple[Any, ...]:
         members = (_stored(self._signals), _stored(self._events), _stored(self._intervals))
-        return Recording, (self._metadata, *members, self._units, self.decode)
+        return Recording, (self._metadata, *members, self._units, self.decode, _stored(self._graphs))
 
     def __repr__(self) -> str:
         lines = [f"<Recording {self.metadata.get('recording_id')} · {self.duration_seconds:.1f} s>"]
@@ -326,6 +338,10 @@ class Recording:
         lines += [f"  intervals/{name}: {table.sizes[names.INTERVAL]}" for name, table in self.intervals.items()]
         if self.units is not None:
             lines.append(f"  units: {self.units.sizes[names.UNIT]}")
+        for name, graph in self.graphs.items():
+            kinds = sorted(set(graph[names.KIND].values.tolist())) if names.KIND in graph else []
+            size = f"{graph.sizes.get(names.NODE, 0)} nodes, {graph.sizes.get(names.EDGE, 0)} edges"
+            lines.append(f"  graphs/{name}: {size}{': ' if kinds else ''}{', '.join(map(str, kinds))}")
         return "\n".join(lines)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,14 +11,12 @@ import xarray as xr
 from neurodata import names
 from neurodata.checks import is_safe_part
 from neurodata.errors import SchemaError
-from neurodata.recording.attributes import json_problems, reserved_problems, text_column_problems
+from neurodata.recording.attributes import OWN_ARRAYS, attribute_problems, column_problems, json_problems
 from neurodata.recording.clock import Clock
+from neurodata.recording.graphs import graph_problems
 from neurodata.recording.metadata import metadata_problems
 from neurodata.recording.recording import Recording
 from neurodata.recording.time_index import clock_of
-
-_RESERVED = {names.TIME, "segment_start", "segment_first", "second_first_event"}
-"""Arrays of the store's own beside a member's columns."""
 
 
 def validate(recording: Recording) -> None:
@@ -40,15 +38,17 @@ def list_problems(recording: Recording) -> list[str]:
     problems = metadata_problems(metadata) + json_problems("metadata", metadata)
     n_units = None if recording.units is None else recording.units.sizes.get(names.UNIT, 0)
     for name, signal in recording.signals_stored.items():
-        problems += _named(names.SIGNALS, name, _signal_problems(signal), _RESERVED)
+        problems += _named(names.SIGNALS, name, _signal_problems(signal), OWN_ARRAYS)
     for name, table in recording.events.items():
         problems += _named(names.EVENTS, name, _event_problems(table, n_units))
     for name, table in recording.intervals.items():
         problems += _named(names.INTERVALS, name, _interval_problems(table))
+    for name, graph in recording.graphs.items():
+        problems += _named(names.GRAPHS, name, graph_problems(graph))
     if recording.units is not None:
         problems += [f"{names.UNITS}: {problem}" for problem in _unit_problems(recording.units)]
-    if not (recording.signals_stored or recording.events or recording.intervals):
-        problems.append("the recording is empty: it has no signal, event or interval")
+    if not (recording.signals_stored or recording.events or recording.intervals or recording.graphs):
+        problems.append("the recording is empty: it has no signal, event, interval or graph")
     return problems
 
 
@@ -63,29 +63,6 @@ def _named(group: str, name: Any, problems: Iterable[str], taken: Iterable[str] 
     return found
 
 
-def _attribute_problems(attributes: Mapping[Any, Any]) -> Iterator[str]:
-    yield from json_problems("attributes", attributes)
-    yield from reserved_problems(attributes)
-
-
-def _column_problems(columns: Mapping[Any, Any], dimension: str, taken: set[str]) -> Iterator[str]:
-    for column, values in columns.items():
-        if not isinstance(column, str) or not is_safe_part(column) or column in taken or column == dimension:
-            yield f"column {column!a} cannot be stored under that name"
-        if values.dims != (dimension,):
-            yield f"column {column!a} has dimensions {values.dims}, expected ({dimension!r},)"
-        if values.dtype.kind not in "biufU" or (values.dtype.itemsize not in (1, 2, 4, 8) and values.dtype.kind != "U"):
-            yield f"column {column!a} has type {values.dtype}; text, numbers and booleans can be stored"
-        elif values.dtype == np.float16:
-            yield f"column {column!a} has type float16, which not every reader knows; use float32"
-        elif values.dtype.kind == "U":
-            yield from (f"column {column!a} {problem}" for problem in text_column_problems(values.values))
-        yield from (f"column {column!a}: {problem}" for problem in _attribute_problems(dict(values.attrs)))
-        for attribute in (names.SCALE_FACTOR, names.ADD_OFFSET):
-            if attribute in values.attrs:
-                yield f"column {column!a}: attribute {attribute!r} belongs to signals; store the physical values"
-
-
 def _signal_problems(signal: xr.DataArray) -> Iterator[str]:
     if signal.dims != (names.TIME, names.CHANNEL):
         yield f"dimensions are {signal.dims}, expected ('time', 'channel')"
@@ -95,11 +72,11 @@ def _signal_problems(signal: xr.DataArray) -> Iterator[str]:
         yield "attribute 'units' is missing; use 'a.u.' where the scale is unknown"
     if signal.attrs.get(names.ROLE) not in names.ROLES:
         yield f"attribute 'role' is {signal.attrs.get(names.ROLE)!r}, expected one of {', '.join(names.ROLES)}"
-    yield from _attribute_problems(dict(signal.attrs))
+    yield from attribute_problems(dict(signal.attrs))
     if names.TIME in signal.dims:
         yield from _time_problems(signal)
     columns = {name: values for name, values in signal.coords.items() if name != names.TIME}
-    yield from _column_problems(columns, names.CHANNEL, {str(signal.name), *_RESERVED})
+    yield from column_problems(columns, names.CHANNEL, {str(signal.name), *OWN_ARRAYS})
     yield from _channel_problems(signal)
     yield from _scale_problems(signal)
 
@@ -175,8 +152,8 @@ def _scale_problems(signal: xr.DataArray) -> Iterator[str]:
 
 
 def _event_problems(table: xr.Dataset, n_units: int | None) -> Iterator[str]:
-    yield from _attribute_problems(dict(table.attrs))
-    yield from _column_problems(table.variables, names.EVENT, _RESERVED - {names.TIME})
+    yield from attribute_problems(dict(table.attrs))
+    yield from column_problems(table.variables, names.EVENT, OWN_ARRAYS - {names.TIME})
     if names.TIME not in table.variables:
         yield "column 'time' is missing"
     else:
@@ -192,8 +169,8 @@ def _event_problems(table: xr.Dataset, n_units: int | None) -> Iterator[str]:
 
 
 def _interval_problems(table: xr.Dataset) -> Iterator[str]:
-    yield from _attribute_problems(dict(table.attrs))
-    yield from _column_problems(table.variables, names.INTERVAL, _RESERVED)
+    yield from attribute_problems(dict(table.attrs))
+    yield from column_problems(table.variables, names.INTERVAL, OWN_ARRAYS)
     missing = [edge for edge in (names.START, names.STOP) if edge not in table.variables]
     if missing:
         yield f"column {' and '.join(map(repr, missing))} is missing"
@@ -211,8 +188,8 @@ def _interval_problems(table: xr.Dataset) -> Iterator[str]:
 
 
 def _unit_problems(units: xr.Dataset) -> Iterator[str]:
-    yield from _attribute_problems(dict(units.attrs))
-    yield from _column_problems(units.variables, names.UNIT, _RESERVED)
+    yield from attribute_problems(dict(units.attrs))
+    yield from column_problems(units.variables, names.UNIT, OWN_ARRAYS)
     if "unit_id" not in units.variables:
         yield "column 'unit_id' is missing"
     elif len(np.unique(units["unit_id"].values)) != units["unit_id"].size:

@@ -1,1 +1,1 @@
-"""Recordings on disk: chunked Zarr v3 groups, store format 1."""
+"""Recordings on disk: chunked Zarr v3 groups, store formats 1 and 2."""

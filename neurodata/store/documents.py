@@ -76,7 +76,7 @@ def read_documents(location: Path | Files) -> dict[str, dict[str, Any]]:
     StoreError
         If there is no recording at ``location``.
     IntegrityError
-        If a document cannot be read or describes what format 1 does not have.
+        If a document cannot be read or describes what no format has.
     """
     files, name, root = files_at(location), recording_name(location), read_root_document(location)
     if not isinstance(files, LocalFiles):
@@ -101,7 +101,7 @@ def documents_of(root: dict[str, Any], name: str) -> dict[str, dict[str, Any]]:
     Raises
     ------
     IntegrityError
-        If there is no such copy or one of the documents is not of format 1.
+        If there is no such copy or one of the documents is of no format.
     """
     consolidated = root.get("consolidated_metadata")
     copies = consolidated.get("metadata") if isinstance(consolidated, dict) else None
@@ -192,7 +192,7 @@ def _nesting_problem(document: Any) -> str | None:
 
 
 def _array_problem(document: Mapping[str, Any]) -> str | None:
-    """Say what in an array's description is not of format 1 (never anything about its attributes); None for a group."""
+    """Say what in an array's description is of no format (never anything about its attributes); None for a group."""
     if document["node_type"] == "group":
         return None
     shape, grid, dimensions = document.get("shape"), document.get("chunk_grid"), document.get("dimension_names")
@@ -210,7 +210,7 @@ def _array_problem(document: Mapping[str, Any]) -> str | None:
     if encoding not in ({"name": "default"}, {"name": "default", "configuration": {"separator": "/"}}):
         return f"chunk key encoding {str(encoding)[:80]} is not the default one"
     if document.get("storage_transformers"):
-        return "storage transformers are not part of format 1"
+        return "storage transformers are not part of a store"
     return _chunk_problem(document, shape, stored)
 
 
@@ -267,10 +267,10 @@ def check_root(location: Path | Files, document: Mapping[str, Any]) -> dict[str,
             f"{recording_name(location)} is of store format {number}, this version reads up to {names.FORMAT_NUMBER}; "
             "upgrade neurodata"
         )
-    if type(number) is not int or number != names.FORMAT_NUMBER or document["node_type"] != "group":
+    if type(number) is not int or number < names.FIRST_FORMAT or document["node_type"] != "group":
         raise StoreError(
             f"{recording_name(location)} is not a neurodata recording: expected a Zarr group whose attribute "
-            f"'neurodata_format' is 1 to {names.FORMAT_NUMBER}, got {document['node_type']} with {str(number)[:40]!r}"
+            f"'neurodata_format' is {names.FIRST_FORMAT} to {names.FORMAT_NUMBER}, got {document['node_type']} with {str(number)[:40]!r}"
         )
     if not isinstance(attributes.get("metadata"), dict) or not isinstance(attributes.get(MANIFEST), dict):
         raise IntegrityError(f"{recording_name(location)}: the root attributes lack 'metadata' or 'manifest'")
@@ -279,6 +279,11 @@ def check_root(location: Path | Files, document: Mapping[str, Any]) -> dict[str,
 
 def document_problem(documents: Mapping[str, dict[str, Any]]) -> str | None:
     """Say which attribute or array description differs from what was written; None where all agree."""
+    root = documents[""]["attributes"]
+    if root.get("neurodata_format") == names.FIRST_FORMAT and any(
+        path.split("/")[0] == names.GRAPHS for path in documents
+    ):
+        return f"{names.GRAPHS}: zarr.json says this is store format {names.FIRST_FORMAT}, which has no graphs"
     consolidated = documents[""].get("consolidated_metadata")
     if consolidated is not None:
         copies = consolidated.get("metadata") if isinstance(consolidated, dict) else None

@@ -1,4 +1,4 @@
-"""Store format 1: which arrays a recording becomes, and how a recording is put together from them again.
+"""The store's formats: which arrays a recording becomes, and how a recording is put together from them again.
 
 The layout is written down in docs/store-format.md. This file knows names and shapes only; it neither reads nor writes.
 """
@@ -14,6 +14,7 @@ import xarray as xr
 
 from neurodata import names
 from neurodata.errors import IntegrityError
+from neurodata.recording.graphs import REQUIRED
 from neurodata.recording.recording import Recording
 from neurodata.recording.timed import Clock, clock_of, time_coordinates
 from neurodata.store.event_index import make_event_index
@@ -43,6 +44,11 @@ class RecordingPlan:
     groups: Mapping[str, Mapping[str, Any]]
     arrays: tuple[ArrayPlan, ...]
 
+    @property
+    def format_number(self) -> int:
+        """The lowest format that has all of these: 2 where there are graphs, else 1."""
+        return names.FORMAT_NUMBER if names.GRAPHS in self.groups else names.FIRST_FORMAT
+
 
 def plan_recording(recording: Recording) -> RecordingPlan:
     """Return the groups and arrays a recording is stored as."""
@@ -51,7 +57,12 @@ def plan_recording(recording: Recording) -> RecordingPlan:
     for name, signal in recording.signals_stored.items():
         groups |= {names.SIGNALS: {}, f"{names.SIGNALS}/{name}": {}}
         arrays += _plan_signal(f"{names.SIGNALS}/{name}", name, signal)
-    for kind, tables in ((names.EVENTS, recording.events), (names.INTERVALS, recording.intervals)):
+    tables_of = {
+        names.EVENTS: recording.events,
+        names.INTERVALS: recording.intervals,
+        names.GRAPHS: recording.graphs,
+    }
+    for kind, tables in tables_of.items():
         for name, table in tables.items():
             groups |= {kind: {}, f"{kind}/{name}": dict(table.attrs)}
             arrays += _plan_table(f"{kind}/{name}", table)
@@ -101,7 +112,7 @@ def assemble_recording(stored: StoredRecording, metadata: Mapping[str, Any], *, 
     Raises
     ------
     IntegrityError
-        If an array that must be there is missing or has other dimensions than format 1 gives it.
+        If an array that must be there is missing or has other dimensions than its format gives it.
     """
     members: dict[str, dict[str, dict[str, xr.Variable]]] = {group: {} for group in names.GROUPS}
     units: dict[str, xr.Variable] = {}
@@ -116,7 +127,9 @@ def assemble_recording(stored: StoredRecording, metadata: Mapping[str, Any], *, 
         elif len(parts) == 3 and parts[0] in members and parts[1] in members[parts[0]]:
             members[parts[0]][parts[1]][parts[2]] = variable
         else:
-            raise IntegrityError(f"array {path!r} has no place in store format {names.FORMAT_NUMBER}")
+            raise IntegrityError(
+                f"array {path!r} has no place in store formats {names.FIRST_FORMAT} to {names.FORMAT_NUMBER}"
+            )
     return Recording(
         metadata,
         {name: _assemble_signal(name, arrays) for name, arrays in members[names.SIGNALS].items()},
@@ -124,6 +137,7 @@ def assemble_recording(stored: StoredRecording, metadata: Mapping[str, Any], *, 
         _tables(stored, names.INTERVALS, names.INTERVAL, members[names.INTERVALS]),
         _assemble_table(stored, names.UNITS, names.UNIT, units) if names.UNITS in stored.groups else None,
         decode,
+        {name: _assemble_graph(stored, name, arrays) for name, arrays in members[names.GRAPHS].items()},
     )
 
 
@@ -178,3 +192,11 @@ def _tables(
 def _assemble_table(stored: StoredRecording, path: str, dimension: str, arrays: dict[str, xr.Variable]) -> xr.Dataset:
     columns = {column: _take(path, arrays, column, (dimension,)) for column in arrays if column not in HELPERS}
     return xr.Dataset(columns, attrs=dict(stored.groups[path]))
+
+
+def _assemble_graph(stored: StoredRecording, name: str, arrays: dict[str, xr.Variable]) -> xr.Dataset:
+    path = f"{names.GRAPHS}/{name}"
+    for column in (*REQUIRED, *arrays):
+        of_nodes = column not in REQUIRED and column in arrays and arrays[column].dims == (names.NODE,)
+        _take(path, arrays, column, (REQUIRED.get(column, names.NODE if of_nodes else names.EDGE),))
+    return xr.Dataset(arrays, attrs=dict(stored.groups[path]))

@@ -63,7 +63,7 @@ def open_recording(
         where = recording_name(folder)
         raise error if str(error).startswith(where) else IntegrityError(f"{where}: {error}") from error
     except Exception as error:  # documents that fit their digest but not the format: made by hand, perhaps to harm
-        raise IntegrityError(f"{recording_name(folder)} is not laid out as store format 1 says: {error}") from error
+        raise IntegrityError(f"{recording_name(folder)} is not laid out as its store format says: {error}") from error
 
 
 def _located(path: str | Path | Files, storage_options: Mapping[str, Any] | None) -> Path | Files:

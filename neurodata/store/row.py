@@ -17,7 +17,7 @@ from neurodata.store.read import open_recording
 
 COLUMNS = (
     "recording_id", "dataset", "subject", "species", "sex", "age", "stage", "strain", "modality", "session", "task",
-    "device", "licence", "citation", "loader", "loader_version", "signals", "events", "intervals", "n_channels",
+    "device", "licence", "citation", "loader", "loader_version", "signals", "events", "intervals", "graphs", "n_channels",
     "sampling_rate_hz", "duration_seconds", "content_sha256", "documents_sha256", "metadata",
 )  # fmt: skip
 """``metadata`` is JSON text: every single value of a recording's metadata, nested ones under dotted names."""

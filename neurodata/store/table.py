@@ -31,6 +31,9 @@ _LARGEST_DECODED = 1024 * 1024 * 1024
 _MOST_ROWS = 1_000_000
 _READ_AT_ONCE = 8
 
+_ADDED = {names.GRAPHS: ""}
+"""Columns that an index written before they were thought of lacks, and what they hold for all of its recordings."""
+
 
 def list_recordings(store: Path) -> list[str]:
     """Return the ids of all complete recordings of a store, sorted; unfinished work and other files are passed over."""
@@ -82,8 +85,8 @@ def select_rows(table: pd.DataFrame, wanted: Mapping[str, Any]) -> pd.Series[boo
     wanted
         Column of the table, or dotted name of a metadata entry (``subject.description``, ``extra.genotype``; its last
         part will do where only one entry ends so) → a value; a list of values of which one must match; or a function
-        that takes the column, a pandas Series, and gives true or false per row. ``signals``, ``events`` and
-        ``intervals`` match where the recording has a member of that name (each of several, separated by blanks).
+        that takes the column, a pandas Series, and gives true or false per row. ``signals``, ``events``,
+        ``intervals`` and ``graphs`` match where the recording has a member of that name (each of several, separated by blanks).
         None matches where nothing is known.
 
     Raises
@@ -221,9 +224,16 @@ def _parse_index(data: bytes) -> pd.DataFrame:
         # Equal texts are kept once, in the file and here: a small file of one long text a million times stays small.
         texts = [name for name in _ALL if name not in NUMBERS]
         file = pq.ParquetFile(pa.BufferReader(data), read_dictionary=texts, **limits)
-        found = file.read(columns=list(_ALL), use_threads=False)
+        found = file.read(columns=[name for name in _ALL if name in file.schema_arrow.names], use_threads=False)
         found.validate(full=True)
-        table = _table_of({name: _column_of(name, found[name]) for name in _ALL})
+        table = _table_of(
+            {
+                name: _column_of(name, found[name])
+                if name in found.column_names
+                else np.full(found.num_rows, _ADDED[name], object)
+                for name in _ALL
+            }
+        )
         _check_ids(table["recording_id"].tolist())
     except Exception as error:
         raise IntegrityError(
@@ -233,10 +243,12 @@ def _parse_index(data: bytes) -> pd.DataFrame:
 
 
 def _check_claims(file: pq.ParquetFile) -> None:
-    """Raise unless the file has each column once, of its type, and claims no more than a store may have."""
+    """Raise unless the file has each column once (one that was added later may be lacking), of its type, and claims no more than a store may have."""
     schema, facts = file.schema_arrow, file.metadata
     for name in _ALL:
         places = schema.get_all_field_indices(name)
+        if not places and name in _ADDED:
+            continue
         if len(places) != 1:
             raise ValueError(f"column {name!r} is there {len(places)} times, expected once")
         kind = schema.field(places[0]).type

@@ -62,7 +62,7 @@ def _check_codecs(codecs: Any, shape: tuple[int, ...]) -> None:
     found = [codec.get("name") for codec in codecs]
     if found != ["vlen-utf8", "zstd", "crc32c"] or len(shape) != 1:
         raise IntegrityError(
-            f"format 1 stores text in one dimension as vlen-utf8, zstd and crc32c, not {shape} as {found}"
+            f"a store holds text in one dimension as vlen-utf8, zstd and crc32c, not {shape} as {found}"
         )
 
 

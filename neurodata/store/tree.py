@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 from zarr.storage import LocalStore
 
-from neurodata import names
 from neurodata.errors import StoreError
 from neurodata.recording.recording import Recording
 from neurodata.store.arrays import open_array, read_values
@@ -72,7 +71,7 @@ def write_tree(recording: Recording, folder: Path, resume_key: str | None, progr
             if progress is not None:
                 progress(done, total)
     _remove_strangers(folder, plan)
-    _write_root(folder, recording, make_manifest(digests))
+    _write_root(folder, recording, plan.format_number, make_manifest(digests))
 
 
 def _prepare_folder(folder: Path, resume_key: str | None) -> None:
@@ -109,7 +108,7 @@ def _create_array(store: LocalStore, plan: ArrayPlan, chunks: ChunkPlan) -> zarr
     fill: Any = "" if text else (np.nan if plan.values.dtype.kind == "f" else plan.values.dtype.type(0))
     compressor = ZstdCodec(level=3) if text else BloscCodec(cname="zstd", clevel=5, shuffle="bitshuffle")
     with warnings.catch_warnings():
-        # zarr speaks of its string type as lacking a final specification; format 1 fixes it to the v3 `string` type.
+        # zarr speaks of its string type as lacking a final specification; the store fixes it to the v3 `string` type.
         warnings.filterwarnings("ignore", message=".*does not have a Zarr V3 specification.*")
         return zarr.create_array(
             store,
@@ -181,10 +180,10 @@ def _remove_strangers(folder: Path, plan: RecordingPlan) -> None:
             path.unlink()
 
 
-def _write_root(folder: Path, recording: Recording, manifest: dict[str, Any]) -> None:
+def _write_root(folder: Path, recording: Recording, format_number: int, manifest: dict[str, Any]) -> None:
     """Write the root document last: metadata, format number, manifest and the consolidated copy of all documents."""
     attributes = {
-        "neurodata_format": names.FORMAT_NUMBER,
+        "neurodata_format": format_number,
         "metadata": dict(recording.metadata),
         MANIFEST: manifest,
     }

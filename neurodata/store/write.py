@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from neurodata import names
 from neurodata.checks import check_recording_id
 from neurodata.errors import StoreError
 from neurodata.recording.recording import Recording
@@ -117,8 +116,8 @@ def _resume_key(recording: Recording) -> str | None:
     if _sources_key(recording.metadata) is None:
         return None
     plan = plan_recording(recording)
-    arrays = {plan.path: [list(plan.values.shape), str(plan.values.dtype)] for plan in plan.arrays}
-    return json_digest({"metadata": dict(recording.metadata), "arrays": arrays, "format": names.FORMAT_NUMBER})
+    arrays = {array.path: [list(array.values.shape), str(array.values.dtype)] for array in plan.arrays}
+    return json_digest({"metadata": dict(recording.metadata), "arrays": arrays, "format": plan.format_number})
 
 
 def _is_settled(recording: Recording, store: Path) -> bool:

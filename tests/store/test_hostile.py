@@ -136,9 +136,9 @@ def test_a_document_that_is_no_document_is_refused(stored, path, text, message):
 @pytest.mark.parametrize(
     ("number", "message"),
     [
-        (2, "is of store format 2, this version reads up to 1; upgrade neurodata"),
+        (3, "is of store format 3, this version reads up to 2; upgrade neurodata"),
         (10**9, "is of store format 1000000000"),
-        (0, "is not a neurodata recording: expected a Zarr group whose attribute 'neurodata_format' is 1 to 1"),
+        (0, "is not a neurodata recording: expected a Zarr group whose attribute 'neurodata_format' is 1 to 2"),
         ("1", "is not a neurodata recording"),
         (True, "is not a neurodata recording"),
         (1.0, "is not a neurodata recording"),
