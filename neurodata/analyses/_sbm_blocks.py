@@ -1,0 +1,240 @@
+"""Nodes in blocks, with the sums that tell at once what moving a node or merging two blocks would cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurodata.analyses._sbm_cost import Floats, Graph, Ints
+
+_LESS = 1e-9
+"""Nats: costs that differ by less are equal, so that rounding moves nobody."""
+
+
+class Blocks:
+    """A partition that is being improved; its last block is always empty, so a node can always start a new one.
+
+    Parameters
+    ----------
+    graph
+        What is described.
+    labels
+        Block of each node, shape ``(node,)``; any integers.
+    tied
+        Whether all pairs of nodes in different blocks share one density and one mean weight.
+    leaves
+        Whether each block also says that it is not divided further (nested models).
+    """
+
+    def __init__(self, graph: Graph, labels: Ints, *, tied: bool, leaves: bool) -> None:
+        self.graph, self.tied, self.leaves = graph, tied, leaves
+        self._set(labels)
+
+    def _set(self, labels: Ints) -> None:
+        graph = self.graph
+        self.labels: Ints = np.unique(labels, return_inverse=True)[1].astype(np.int64)
+        self.n_blocks = int(self.labels.max()) + 1
+        member = (self.labels[:, None] == np.arange(self.n_blocks + 1)).astype(np.float64)
+        # Products of float64 are done by BLAS, those of integers are not; counts below 2**53 stay exact.
+        self.node_joined: Ints = np.rint(graph.present @ member).astype(np.int64)
+        self.node_weight: Floats = graph.weight @ member
+        self.node_pairs: Ints = np.rint(graph.observed @ member).astype(np.int64)
+        self.size: Ints = member.sum(axis=0).astype(np.int64)
+        self.ends: Ints = np.rint(graph.degree @ member).astype(np.int64)
+        self.joined: Ints = _halve(np.rint(member.T @ self.node_joined).astype(np.int64))
+        self.weight: Floats = _halve(member.T @ self.node_weight)
+        self.pairs: NDArray[Any]
+        if graph.corrected:
+            # Poisson edges may join a node to itself: n * n / 2 pairs within a block.
+            self.pairs = np.multiply.outer(self.size, self.size).astype(np.float64)
+            self.pairs[np.diag_indices_from(self.pairs)] /= 2
+        else:
+            self.pairs = _halve(np.rint(member.T @ self.node_pairs).astype(np.int64))
+
+    def cost(self) -> float:
+        """Nats that describe the graph with this partition."""
+        graph, k = self.graph, self.n_blocks
+        sizes = self.size[:k]
+        total = graph.cost_of_partition(sizes) + graph.cost_of_degree_factorials()
+        total += float(graph.cost_of_degrees(sizes, self.ends[:k]).sum())
+        if self.leaves and k > 1:
+            total += float(np.log(sizes).sum())
+        inside = np.arange(k)
+        total += float(self._cost_at((inside, inside)).sum())
+        above = np.triu_indices(k, 1)
+        if self.tied:
+            return total + float(graph.cost_of_pairs(*(sums.sum() for sums in self._sums_at(above))))
+        return total + float(self._cost_at(above).sum())
+
+    def _sums_at(self, where: Any) -> tuple[Ints, Floats, NDArray[Any]]:
+        return self.joined[where], self.weight[where], self.pairs[where]
+
+    def _cost_at(self, where: Any) -> NDArray[Any]:
+        return np.asarray(self.graph.cost_of_pairs(*self._sums_at(where)))
+
+    # ---- moving one node
+
+    def _shift(self, node: int, block: int, sign: int) -> None:
+        """Put a node into a block (+1) or take it out (-1)."""
+        graph = self.graph
+        shares: list[tuple[NDArray[Any], NDArray[Any]]] = [
+            (self.joined, self.node_joined[node]),
+            (self.weight, self.node_weight[node]),
+        ]
+        if graph.corrected:
+            if sign < 0:
+                self.size[block] -= 1
+            share = self.size.astype(np.float64)
+            self.pairs[block, block] += sign * 0.5
+            if sign > 0:
+                self.size[block] += 1
+        else:
+            share = self.node_pairs[node]
+            self.size[block] += sign
+        shares.append((self.pairs, share))
+        for sums, own in shares:
+            sums[block] += sign * own
+            sums[:, block] += sign * own
+            sums[block, block] -= sign * own[block]
+        self.ends[block] += sign * graph.degree[node]
+        for sums, own in (
+            (self.node_joined, graph.present[node]),
+            (self.node_weight, graph.weight[node]),
+            (self.node_pairs, graph.observed[node]),
+        ):
+            sums[:, block] += sign * own
+
+    def _costs_of_insertion(self, node: int) -> Floats:
+        """Cost of putting a node that was taken out into each block, up to a constant, shape ``(block,)``."""
+        graph, size = self.graph, self.size
+        own = (
+            self.node_joined[node],
+            self.node_weight[node],
+            size.astype(np.float64) if graph.corrected else self.node_pairs[node],
+        )
+        costs = self._added_when_tied(own) if self.tied else self._added_when_free(own)
+        costs += np.asarray(graph.cost_of_degrees(size + 1, self.ends + graph.degree[node]))
+        costs -= np.asarray(graph.cost_of_degrees(size, self.ends))
+        costs -= np.log(size + 1)
+        if self.leaves:
+            costs += np.log(size + 1) - np.log(np.maximum(size, 1))
+        used = int((size > 0).sum())
+        if used:
+            n = graph.n_nodes
+            costs += np.where(size > 0, graph.cost_of_number(n, used), graph.cost_of_number(n, used + 1))
+        return np.asarray(costs)
+
+    def _added_when_free(self, own: tuple[NDArray[Any], ...]) -> Floats:
+        joined, weight, pairs = self.joined + own[0], self.weight + own[1], self.pairs + own[2]
+        if self.graph.corrected:
+            pairs[np.diag_indices_from(pairs)] += 0.5
+        after = self.graph.cost_of_pairs(joined, weight, pairs)
+        return np.asarray((after - self._cost_at(...)).sum(axis=1))
+
+    def _added_when_tied(self, own: tuple[NDArray[Any], ...]) -> Floats:
+        inside = np.arange(len(self.size))
+        sums = self._sums_at((inside, inside))
+        joined, weight, pairs = (within + share for within, share in zip(sums, own, strict=True))
+        if self.graph.corrected:
+            pairs = pairs + 0.5
+        costs = self.graph.cost_of_pairs(joined, weight, pairs) - self.graph.cost_of_pairs(*sums)
+        between = [
+            (whole.sum() - whole.trace()) // 2 if whole.dtype.kind == "i" else (whole.sum() - whole.trace()) / 2
+            for whole in (self.joined, self.weight, self.pairs)
+        ]
+        outside = (rest + share.sum() - share for rest, share in zip(between, own, strict=True))
+        return np.asarray(costs + self.graph.cost_of_pairs(*outside))
+
+    def sweep(self, nodes: Iterable[int], only: Ints | None = None) -> bool:
+        """Move each node to the block where it costs least, one after another; tell whether any moved.
+
+        Parameters
+        ----------
+        nodes
+            Whom to move, in this order.
+        only
+            Blocks that may be chosen; all, and a new one, where None.
+        """
+        moved = False
+        for node in nodes:
+            home = int(self.labels[node])
+            self._shift(node, home, -1)
+            costs = self._costs_of_insertion(node)
+            if only is not None:
+                best = int(only[np.argmin(costs[only])])
+            else:
+                best = int(np.argmin(costs))
+            if costs[best] > costs[home] - _LESS:
+                best = home
+            self._shift(node, best, +1)
+            if best != home:
+                moved = True
+                self.labels[node] = best
+                if best == self.n_blocks or self.size[home] == 0:
+                    if only is not None:
+                        break  # one side of a proposed split emptied: nothing is left to decide
+                    self._set(self.labels)
+        return moved
+
+    def settle(self, rng: np.random.Generator, max_sweeps: int = 12) -> None:
+        """Move nodes and merge blocks until neither lowers the cost."""
+        for _ in range(max_sweeps):
+            moved = self.sweep(rng.permutation(self.graph.n_nodes).tolist())
+            self._set(self.labels)  # drops empty blocks and what rounding has gathered in the sums
+            merged = self.merge()
+            if not moved and not merged:
+                return
+
+    # ---- merging two blocks
+
+    def merge(self) -> bool:
+        """Merge the best two blocks as long as that lowers the cost; tell whether any were merged."""
+        merged = False
+        while self.n_blocks > 1:
+            left, right = np.triu_indices(self.n_blocks, 1)
+            gains = self._costs_of_merging(left, right)
+            best = int(np.argmin(gains))
+            if gains[best] > -_LESS:
+                break
+            self._set(np.where(self.labels == right[best], left[best], self.labels))
+            merged = True
+        return merged
+
+    def _costs_of_merging(self, left: Ints, right: Ints) -> Floats:
+        """What merging each two blocks would add to the cost, shape ``(pair of blocks,)``."""
+        graph, k = self.graph, self.n_blocks
+        diagonal = [np.diagonal(sums) for sums in (self.joined, self.weight, self.pairs)]
+        within = [
+            own[left] + own[right] + between
+            for own, between in zip(diagonal, self._sums_at((left, right)), strict=True)
+        ]
+        inside = self._cost_at((np.arange(k), np.arange(k)))
+        costs = np.asarray(graph.cost_of_pairs(*within)) - inside[left] - inside[right]
+        if self.tied:
+            between = [sums[left, right].sum() for sums in (self.joined, self.weight, self.pairs)]
+            fewer = (whole - part for whole, part in zip(between, self._sums_at((left, right)), strict=True))
+            costs += np.asarray(graph.cost_of_pairs(*fewer)) - float(graph.cost_of_pairs(*between))
+        else:
+            now = self._cost_at((slice(0, k), slice(0, k)))
+            rows = (sums[left, :k] + sums[right, :k] for sums in (self.joined, self.weight, self.pairs))
+            change = np.asarray(graph.cost_of_pairs(*rows)) - now[left] - now[right]
+            pair = np.arange(len(left))
+            change[pair, left] = change[pair, right] = 0.0
+            costs += change.sum(axis=1) - now[left, right]
+        size, ends, log_factorial = self.size, self.ends, graph.log_factorial
+        costs += np.asarray(graph.cost_of_degrees(size[left] + size[right], ends[left] + ends[right]))
+        costs -= np.asarray(graph.cost_of_degrees(size[left], ends[left]) + graph.cost_of_degrees(size[right], ends[right]))
+        costs += log_factorial[size[left]] + log_factorial[size[right]] - log_factorial[size[left] + size[right]]
+        if self.leaves:
+            costs += np.log((size[left] + size[right]) / (size[left] * size[right]))
+        return np.asarray(costs + graph.cost_of_number(graph.n_nodes, k - 1) - graph.cost_of_number(graph.n_nodes, k))
+
+
+def _halve(sums: NDArray[Any]) -> NDArray[Any]:
+    """Count pairs within a block once: they were met from both ends."""
+    where = np.diag_indices_from(sums)
+    sums[where] = sums[where] // 2 if sums.dtype.kind == "i" else sums[where] / 2
+    return sums
