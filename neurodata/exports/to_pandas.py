@@ -20,15 +20,15 @@ ALL = "all"
 def to_pandas(
     recording: Recording, name: str, *, columns: str = names.CHANNEL_ID, join_units: bool = False
 ) -> pd.DataFrame:
-    """Return one signal, table of events or intervals, or the units of a recording as a table in memory.
+    """Return one signal, table of events or intervals, graph, or the units of a recording as a table in memory.
 
     Parameters
     ----------
     recording
         The recording.
     name
-        ``signals/eeg``, ``events/spikes``, ``intervals/trials`` or ``units``; ``eeg`` is enough where no other group
-        has a member of that name.
+        ``signals/eeg``, ``events/spikes``, ``intervals/trials``, ``graphs/wiring`` or ``units``; ``eeg`` is enough
+        where no other group has a member of that name.
     columns
         Of a signal: the channel column that heads the table's columns, for example ``label`` (the channel id stands in
         where a label is empty), or ``all`` for a ``MultiIndex`` of every channel column.
@@ -40,7 +40,8 @@ def to_pandas(
     table
         A signal has its times in seconds as index ``time`` (``frame``, counted from 0, where its rate is unknown) and
         physical values; integers are scaled as in ``recording.signals``. Events, intervals and units have one row
-        each, in order, with all their columns; the attributes of the member are in ``table.attrs``.
+        each, in order, with all their columns; a graph has one per edge, ``pre`` and ``post`` being labels of nodes.
+        The attributes of the member are in ``table.attrs``.
 
     Raises
     ------
@@ -53,6 +54,8 @@ def to_pandas(
     if group == names.UNITS:
         assert recording.units is not None
         return _table(recording.units, names.UNIT)
+    if group == names.GRAPHS:
+        return _edges(recording.graphs[member])
     if group == names.INTERVALS:
         return _table(recording.intervals[member], names.INTERVAL)
     events = _table(recording.events[member], names.EVENT)
@@ -101,6 +104,17 @@ def _signal(signal: xr.DataArray, columns: str) -> pd.DataFrame:
     table = pd.DataFrame(np.asarray(signal.values), index=index, columns=heading)
     table.attrs = dict(signal.attrs)
     return table
+
+
+def _edges(graph: xr.Dataset) -> pd.DataFrame:
+    label = graph[names.LABEL].values
+    of_edges = graph.drop_vars([name for name, column in graph.variables.items() if column.dims != (names.EDGE,)])
+    table = _table(of_edges, names.EDGE)
+    ends = {end: label[table[end].to_numpy()] for end in (names.PRE, names.POST)}
+    first = [names.PRE, names.POST, names.KIND, names.WEIGHT, names.SOURCE]
+    found = table.assign(**ends)[[*first, *(name for name in table if name not in first)]]
+    found.attrs = table.attrs
+    return found
 
 
 def _table(table: xr.Dataset, dimension: str) -> pd.DataFrame:
