@@ -118,7 +118,7 @@ def make_graph(
 def _text(values: ArrayLike) -> NDArray[Any]:
     """Text also where there is none to tell the type by."""
     array = text_array(values)
-    return array.astype(np.str_) if array.size == 0 else array
+    return np.zeros(array.shape, np.str_) if array.size == 0 else array
 
 
 def _for_each(values: ArrayLike, n_edges: int) -> NDArray[Any]:

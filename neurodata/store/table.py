@@ -220,16 +220,16 @@ def _parse_index(data: bytes) -> pd.DataFrame:
         if len(data) > LARGEST_INDEX:
             raise ValueError(f"{len(data)} bytes, at most {LARGEST_INDEX} are read")
         limits = {"thrift_string_size_limit": max(1, len(data)), "thrift_container_size_limit": _MOST_ROWS}
-        _check_claims(pq.ParquetFile(pa.BufferReader(data), **limits))
+        columns = _checked_columns(pq.ParquetFile(pa.BufferReader(data), **limits))
         # Equal texts are kept once, in the file and here: a small file of one long text a million times stays small.
-        texts = [name for name in _ALL if name not in NUMBERS]
+        texts = [name for name in columns if name not in NUMBERS]
         file = pq.ParquetFile(pa.BufferReader(data), read_dictionary=texts, **limits)
-        found = file.read(columns=[name for name in _ALL if name in file.schema_arrow.names], use_threads=False)
+        found = file.read(columns=columns, use_threads=False)
         found.validate(full=True)
         table = _table_of(
             {
                 name: _column_of(name, found[name])
-                if name in found.column_names
+                if name in columns
                 else np.full(found.num_rows, _ADDED[name], object)
                 for name in _ALL
             }
@@ -242,13 +242,12 @@ def _parse_index(data: bytes) -> pd.DataFrame:
     return table
 
 
-def _check_claims(file: pq.ParquetFile) -> None:
-    """Raise unless the file has each column once (one that was added later may be lacking), of its type, and claims no more than a store may have."""
+def _checked_columns(file: pq.ParquetFile) -> list[str]:
+    """Return a file's columns; raise unless each is there once, of its type, and it claims no more than stores have."""
+    columns = [name for name in _ALL if name not in _ADDED or name in file.schema_arrow.names]
     schema, facts = file.schema_arrow, file.metadata
-    for name in _ALL:
+    for name in columns:
         places = schema.get_all_field_indices(name)
-        if not places and name in _ADDED:
-            continue
         if len(places) != 1:
             raise ValueError(f"column {name!r} is there {len(places)} times, expected once")
         kind = schema.field(places[0]).type
@@ -260,6 +259,7 @@ def _check_claims(file: pq.ParquetFile) -> None:
     decoded = sum(facts.row_group(number).total_byte_size for number in range(facts.num_row_groups))
     if not 0 <= decoded <= _LARGEST_DECODED:
         raise ValueError(f"it claims {decoded} bytes of values, at most {_LARGEST_DECODED} are read")
+    return columns
 
 
 def _column_of(name: str, column: pa.ChunkedArray) -> NDArray[Any]:

@@ -13,7 +13,6 @@ from numcodecs.zstd import Zstd  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from neurodata.errors import IntegrityError
-from neurodata.recording.timed import text_array
 from neurodata.store.chunks import chunk_keys
 from neurodata.store.files import LARGEST_FILE, Files
 from neurodata.store.shards import damage_error
@@ -55,7 +54,7 @@ def read_text(files: Files, path: str, document: Mapping[str, Any]) -> NDArray[n
     width = max(map(len, entries), default=0)
     if width * len(entries) * 4 > LARGEST_FILE:
         raise IntegrityError(f"text array {path!r} of {len(entries)} entries holds one of {width} characters")
-    return text_array(entries)
+    return np.asarray(entries, np.str_)  # text also where there is none to tell the type by
 
 
 def _check_codecs(codecs: Any, shape: tuple[int, ...]) -> None:
