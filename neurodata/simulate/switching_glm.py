@@ -150,7 +150,8 @@ def simulate_switching_glm(
     seed
         The same seed gives the same units and sequences; sequence ``i`` does not depend on how many there are.
     link
-        One of `LINKS`. Bernoulli emissions take the sigmoid only; Gaussian ones have the input itself as their mean.
+        One of `LINKS`. Under a link other than the sigmoid a Bernoulli event has the chance ``1 - exp(-rate)``, that of
+        at least one Poisson event. Gaussian values have the input itself as their mean.
     emission
         One of `EMISSIONS`.
     history
@@ -179,8 +180,6 @@ def simulate_switching_glm(
     """
     check_option("emission", emission, EMISSIONS)
     check_option("link", link, LINKS)
-    if emission == "bernoulli" and link != "sigmoid":
-        raise NeurodataError(f"Bernoulli emissions take the link 'sigmoid', got {link!r}; rates must stay below 1")
     _check_numbers(n_sequences, n_bins, n_units, n_states, stay)
     for what, value in (("option 'dispersion'", dispersion), ("option 'noise_sd'", noise_sd)):
         check_positive(what, value)
@@ -315,4 +314,5 @@ def _mean(value: NDArray[np.float64], emission: str, link: str) -> NDArray[np.fl
         return value
     if link == "sigmoid":
         return np.asarray(expit(value))
-    return np.logaddexp(0.0, value) if link == "softplus" else np.exp(value)
+    rate = np.logaddexp(0.0, value) if link == "softplus" else np.exp(value)
+    return -np.expm1(-rate) if emission == "bernoulli" else rate
