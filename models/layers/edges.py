@@ -1,0 +1,105 @@
+"""Connections of which only some exist: one-hot signs with a shared prior, and graphs shuffled with equal degrees."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import softmax
+
+from neurodata.errors import NeurodataError
+
+INHIBITORY, ABSENT, EXCITATORY = 0, 1, 2
+"""Order of an edge's three kinds."""
+
+MIN_LOG = -20.0
+"""Log probabilities of kinds are held above this, else an edge that is sure of itself drives the density to infinity
+(Li et al. 2024, released code)."""
+
+
+def sign_of(kinds: Tensor) -> Tensor:
+    """Return excitatory minus inhibitory of probabilities ``(…, 3)``, between -1 and 1."""
+    return kinds[..., EXCITATORY] - kinds[..., INHIBITORY]
+
+
+def draw_kinds(logits: Tensor, temperature: float) -> Tensor:
+    """Return a differentiable draw of every edge's kind on the simplex (Gumbel-softmax), shape as ``logits``.
+
+    References
+    ----------
+    Jang et al. 2017, ICLR, "Categorical reparameterization with Gumbel-softmax", equation 2.
+    """
+    uniform = torch.rand_like(logits).clamp_(1e-10, 1 - 1e-7)
+    return softmax((logits.clamp_min(MIN_LOG) - (-uniform.log()).log()) / temperature, -1)
+
+
+def divergence(logits: Tensor, log_prior: Tensor) -> Tensor:
+    """Return how far the edges' kinds are from their prior, summed over edges and states, nats.
+
+    Parameters
+    ----------
+    logits
+        Of each state's edges, shape ``(state, target, source, 3)``.
+    log_prior
+        Log probabilities shared by the states, shape ``(target, source, 3)``.
+    """
+    log_kinds = logits.log_softmax(-1).clamp_min(MIN_LOG)
+    return (log_kinds.exp() * (log_kinds - log_prior.clamp_min(MIN_LOG))).sum()
+
+
+def fit_prior(kinds: Tensor, pseudo_count: float) -> Tensor:
+    """Return the prior that fits the states' edges best, log probabilities ``(target, source, 3)``.
+
+    Parameters
+    ----------
+    kinds
+        Probabilities, shape ``(state, target, source, 3)``.
+    pseudo_count
+        How many states the network's overall shares of the three kinds count for at each edge: with a handful of
+        states an edge's own share says little.
+    """
+    common = kinds.mean((0, 1, 2))
+    share = (kinds.sum(0) + pseudo_count * common) / (len(kinds) + pseudo_count)
+    return share.log().clamp_min(MIN_LOG)
+
+
+def shuffle_graph(graph: NDArray[np.floating], seed: int = 0, swaps_per_edge: int = 10) -> NDArray[np.float64]:
+    """Return a graph in which every unit has as many inputs and outputs as before, from and to others.
+
+    Two connections at a time exchange their targets, and the weights stay with the sources; a unit's connection to
+    itself stays. A model whose prior is the true graph should beat the same model with such graphs.
+
+    Parameters
+    ----------
+    graph
+        Shape ``(target, source)``, 0 where there is no connection; NaN, unknown, counts as none.
+    seed
+        Of the exchanges.
+    swaps_per_edge
+        Exchanges tried per connection.
+
+    Raises
+    ------
+    NeurodataError
+        If the graph is not square.
+
+    References
+    ----------
+    Maslov & Sneppen 2002, Science 296:910-913: randomising by exchanging the ends of pairs of edges.
+    """
+    shuffled = np.nan_to_num(np.array(graph, np.float64))
+    if shuffled.ndim != 2 or shuffled.shape[0] != shuffled.shape[1]:
+        raise NeurodataError(f"expected a square graph (target, source), got shape {shuffled.shape}")
+    rng = np.random.default_rng(seed)
+    targets, sources = np.nonzero(shuffled - np.diag(np.diag(shuffled)))
+    if len(targets) < 2:
+        return shuffled
+    for a, b in rng.integers(len(targets), size=(swaps_per_edge * len(targets), 2)):
+        (i, j), (k, m) = (targets[a], sources[a]), (targets[b], sources[b])
+        if k == j or i == m or shuffled[k, j] or shuffled[i, m]:
+            continue  # the new connection is there already, or joins a unit to itself
+        shuffled[k, j], shuffled[i, m] = shuffled[i, j], shuffled[k, m]
+        shuffled[i, j] = shuffled[k, m] = 0.0
+        targets[a], targets[b] = k, i
+    return shuffled
