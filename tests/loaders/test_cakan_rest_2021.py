@@ -19,6 +19,9 @@ def check(folder, tmp_path):
         place = folder / "subjects" / session.partition("/")[2]
         bold = loadmat(place / "functional/BOLD_rsfMRI.mat")["tc"]
         np.testing.assert_array_equal(stored.signals["bold"].values, bold.T, strict=True)
+        graph = stored.graphs["fibres"]
+        assert graph.label.values.tolist() == stored.signals["bold"].channel_id.values.tolist()
+        assert graph.weight.values.sum() == loadmat(place / "structural/DTI_CM.mat")["sc"].sum()
         connectivity = structural_connectivity(stored)
         np.testing.assert_array_equal(connectivity["fibre_count"], loadmat(place / "structural/DTI_CM.mat")["sc"])
         np.testing.assert_array_equal(connectivity["fibre_length_mm"], loadmat(place / "structural/DTI_LEN.mat")["len"])

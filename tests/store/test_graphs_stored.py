@@ -275,4 +275,6 @@ def test_what_reads_signals_passes_over_a_recording_of_graphs_or_says_what_it_la
     store = nd.open_store(with_graphs)
     with pytest.raises(NeurodataError, match=r"no signal 'calcium'"):
         store["connectome"].signals["calcium"]
+    with pytest.raises(NeurodataError, match=r"the duration of made_up/connectome is unknown.*select\(signals=NAME\)"):
+        nd.split_by("recording", test=["connectome"]).apply(store)
     assert store.select(signals="calcium").recording_ids == ("made_up/first", "made_up/plain")
