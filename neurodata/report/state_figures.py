@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -21,9 +22,11 @@ from neurodata.errors import NeurodataError
 from neurodata.report.colours import INK, OKABE_ITO, make_state_colours
 from neurodata.report.figures import WIDTH, draw_states, plain
 
+_Place = Literal["outside upper right", "outside lower right", "outside lower left"]
+
 _MOST_POINTS = 2000
 """Points of a trace; beyond it, its mean in equal bins is shown."""
-_LEGEND_PLACES = ("outside upper right", "outside lower right", "outside lower left")
+_LEGEND_PLACES: tuple[_Place, ...] = ("outside upper right", "outside lower right", "outside lower left")
 
 
 @dataclass(frozen=True)
@@ -235,9 +238,10 @@ def make_state_number_figure(
 def _check_rows(seconds: NDArray[np.float64], strips: Sequence[Strip], traces: Sequence[Trace]) -> None:
     if not strips or seconds.ndim != 1 or len(seconds) < 2:
         raise NeurodataError(f"expected one or more strips over two or more seconds, got {len(strips)} strips over {seconds.shape}")  # fmt: skip
-    for row, values in [*((strip, strip.codes) for strip in strips), *((trace, trace.values) for trace in traces)]:
+    rows = [*((strip.name, strip.codes) for strip in strips), *((trace.name, trace.values) for trace in traces)]
+    for name, values in rows:
         if len(values) != len(seconds):
-            raise NeurodataError(f"{row.name!r} has {len(values)} moments, time has {len(seconds)}; give both on one clock")  # fmt: skip
+            raise NeurodataError(f"{name!r} has {len(values)} moments, time has {len(seconds)}; give both on one clock")  # fmt: skip
     for strip in strips:
         _check_codes(repr(strip.name), np.asarray(strip.codes), strip.classes)
 

@@ -112,7 +112,8 @@ class SimulatedSwitchingGLM:
 
     def _log_density(self, values: NDArray[np.float64], mean: NDArray[np.float64]) -> NDArray[np.float64]:
         if self.emission == "gaussian":
-            return -0.5 * ((values - mean) / self.noise_sd) ** 2 - np.log(self.noise_sd) - 0.5 * np.log(2 * np.pi)
+            scaled = (values - mean) / self.noise_sd
+            return np.asarray(-0.5 * scaled**2 - np.log(self.noise_sd) - 0.5 * np.log(2 * np.pi))
         if self.emission == "bernoulli":
             return np.asarray(xlogy(values, mean) + xlog1py(1 - values, -mean))
         if self.emission == "poisson":

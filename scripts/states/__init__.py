@@ -1,0 +1,1 @@
+"""Studies of hidden states that `score_states.py` runs."""
