@@ -107,6 +107,12 @@ def _read_cells(
     """Numbers of the matrix; NaN where a cell is empty."""
     problems: list[str] = []
     values = np.full((len(pre), len(post)), np.nan)
+    try:
+        quick = np.array([[cell.strip() or "nan" for cell in row[1:]] for row in rows[1:]], np.str_).astype(np.float64)
+        if not np.isinf(quick).any() and (signed or not (quick < 0).any()):
+            return np.asarray(quick)
+    except ValueError:
+        pass  # cell by cell, to say which
     for i, row in enumerate(rows[1:]):
         for j, cell in enumerate(row[1:]):
             text = cell.strip()

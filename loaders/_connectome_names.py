@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 
 from neurodata.errors import RawFileError
-from neurodata.identity.celegans import MALE_ONLY, clean_label, names_of
+from neurodata.identity.celegans import MALE_ONLY, CleanLabel, clean_label, names_of
 
 OTHER_CELLS = ("report", "leave out", "keep")
 """What to do with names that are no neurons: leave known cells out and refuse others, leave all out, or keep all."""
@@ -23,13 +24,8 @@ _KINDS = {
 _KIND_OF = {word: kind for kind, words in _KINDS.items() for word in words}
 _PREFIXES = {"aconnectome", "esconnectome", "connectome", "edgelist", "herm", "full"}
 
-_UNITS = {
-    **{f"Cook2019{sex}": "EM sections" for sex in ("", "Male")},
-    **{name: "synapses" for name in ("WhiteWhole", "WhiteA", "WhiteL4", "Varshney2011")},
-    **{
-        f"Witvliet{name}": "synapses" for name in ("L1_01", "L1_02", "L1_03", "L1_04", "L2_05", "L3_06", "A_07", "A_08")
-    },
-}
+_SECTIONS = ("Cook2019", "Cook2019Male")
+_SYNAPSES = re.compile(r"White(Whole|A|L4)|Varshney2011|Witvliet(L1_0[1-4]|L2_05|L3_06|A_0[78])")
 """Cook et al. 2019 weigh a connection by the EM sections it is seen in, White et al. 1986, Varshney et al. 2011 and
 Witvliet et al. 2021 count synapses (gap junctions)."""
 
@@ -64,6 +60,17 @@ class CellNames:
     sex: str
 
 
+@cache
+def _names_of(sex: str) -> tuple[str, ...]:
+    return (*names_of(), *MALE_ONLY) if sex == "both" else names_of(sex)
+
+
+@lru_cache(maxsize=8192)
+def clean(name: str, sex: str) -> CleanLabel:
+    """Return one name made canonical; ``sex`` may be ``"both"``. A folder of tables asks for the same ones again and again."""
+    return clean_label(name, names=_names_of(sex))
+
+
 def kind_of(word: str) -> str | None:
     """Return the kind that a word of a file means, or None."""
     return _KIND_OF.get(re.sub(r"[^a-z]", "", word.lower()))
@@ -79,8 +86,11 @@ def read_file_name(stem: str) -> tuple[str | None, str]:
 
 def units_of(kind: str, source: str) -> str:
     """Return the unit of a published table's weights, ``"a.u."`` where we do not know it."""
-    units = _UNITS.get(source, "a.u.")
-    return "gap junctions" if units == "synapses" and kind == "electrical" else units
+    if source in _SECTIONS:
+        return "EM sections"
+    if _SYNAPSES.fullmatch(source):
+        return "gap junctions" if kind == "electrical" else "synapses"
+    return "a.u."
 
 
 def clean_names(raw: Iterable[str], where: str, *, sex: str | None, source: str, other_cells: str) -> CellNames:
@@ -104,13 +114,12 @@ def clean_names(raw: Iterable[str], where: str, *, sex: str | None, source: str,
     """
     names = list(dict.fromkeys(raw))
     male = set(MALE_ONLY)
-    both = (*names_of("hermaphrodite"), *MALE_ONLY)
     if sex is None:
         is_male = source.lower().endswith("male") and "herm" not in source.lower()
-        is_male = is_male or any(clean_label(name, names=both).label in male for name in names)
+        is_male = is_male or any(clean(name, "both").label in male for name in names)
         sex = "male" if is_male else "hermaphrodite"
-    cleaned = {name: clean_label(name, names=names_of(sex)) for name in names}
-    of = {name: clean.label for name, clean in cleaned.items() if clean.label}
+    cleaned = {name: clean(name, sex) for name in names}
+    of = {name: found.label for name, found in cleaned.items() if found.label}
     strange = [name for name in names if name not in of]
     known = [name for name in strange if is_other_cell(name)]
     unknown = [name for name in strange if name not in set(known)]
@@ -121,7 +130,7 @@ def clean_names(raw: Iterable[str], where: str, *, sex: str | None, source: str,
             f"{listed}\ncorrect them, state another sex, or say other_cells='leave out' or other_cells='keep'"
         )
     notes = []
-    aliases = [f"{name} is {clean.label}" for name, clean in cleaned.items() if clean.label and clean.note]
+    aliases = [f"{name} is {found.label}" for name, found in cleaned.items() if found.label and found.note]
     if aliases:
         notes.append(f"older names: {', '.join(aliases)}")
     if strange and other_cells == "keep":
@@ -136,7 +145,7 @@ def is_other_cell(name: str) -> bool:
 
 def in_order(names: Iterable[str], sex: str) -> tuple[str, ...]:
     """Return all neurons of a sex in the usual order, and then the other names that were kept, sorted."""
-    neurons = names_of(sex)
+    neurons = _names_of(sex)
     return (*neurons, *sorted(set(names) - set(neurons)))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from neurodata.checks import check_exists, check_option
 from neurodata.errors import NeurodataError, RawFileError
-from neurodata.identity.celegans import MALE_ONLY, NAMES, SEXES, clean_label
+from neurodata.identity.celegans import SEXES
 from neurodata.recording.connectome import Connectome
 from neurodata.recording.consensus import join
 from neurodata.store.read import open_recording
@@ -16,10 +16,10 @@ from neurodata.store.read import open_recording
 from ._connectome_atlas import read_atlas
 from ._connectome_edges import find_columns, read_edges
 from ._connectome_matrix import read_matrix
-from ._connectome_names import OTHER_CELLS, kind_of, read_file_name, shorten, units_of
+from ._connectome_names import OTHER_CELLS, clean, kind_of, read_file_name, shorten, units_of
 from .hdf5 import is_hdf5
 
-_TABLES = (".csv", ".tsv", ".txt")
+_TABLES = (".csv", ".tsv")
 _HDF5 = (".h5", ".hdf5")
 _MOST_BYTES = 64 << 20
 """Of a table; the largest published one has 0.6 MB."""
@@ -142,7 +142,7 @@ def _open_file(
     """Return what a file holds, or None where it is no table of connections."""
     if is_hdf5(path):
         return read_atlas(path, source=source, sex=sex, other_cells=other_cells)
-    if path.suffix.lower() not in _TABLES:
+    if path.suffix.lower() not in (*_TABLES, ".txt"):
         return None
     rows = _read_rows(path)
     said_kind, said_source = read_file_name(path.stem)
@@ -182,6 +182,5 @@ def _read_rows(path: Path) -> list[list[str]]:
 
 def _names_neurons(header: list[str]) -> bool:
     """Tell whether at least half of a header's cells are neuron names."""
-    everyone = (*NAMES, *MALE_ONLY)
-    n_known = sum(bool(clean_label(name, names=everyone).label) for name in header)
+    n_known = sum(bool(clean(name, "both").label) for name in header)
     return n_known > 0 and n_known >= 0.5 * len(header)
