@@ -34,6 +34,7 @@ class Found:
     events: dict[str, xr.Dataset] = field(default_factory=dict)
     intervals: dict[str, xr.Dataset] = field(default_factory=dict)
     units: xr.Dataset | None = None
+    graphs: dict[str, xr.Dataset] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
 
 
@@ -72,6 +73,28 @@ def restore_members(file: h5py.File, path: Path, said: dict[str, Any], found: Fo
                 make = make_events if group == "events" else make_intervals
                 members[entry["name"]] = _with_attributes(make(**columns), entry)
     _restore_units(file, said.get("units"), found, notes)
+
+
+def restore_graphs(file: h5py.File, said: dict[str, Any], notes: Notes) -> tuple[dict[str, xr.Dataset], set[str]]:
+    """Return the graphs whose tables still are as the export wrote them, and the paths of these tables."""
+    graphs, places = dict[str, xr.Dataset](), set[str]()
+    for name, entry in said.get(names.GRAPHS, {}).items():
+        graph = xr.Dataset(attrs=dict(entry["attributes"]))
+        parts = {dimension: entry[dimension] for dimension in (names.NODE, names.EDGE)}
+        for dimension, part in parts.items():
+            node = member(file, part["name"])
+            table = open_table(node, notes) if isinstance(node, h5py.Group) else None
+            if table is None or table.n_rows != part["n_rows"] or not set(part["columns"]) <= set(table.columns):
+                notes.not_read.append(f"{part['name']}: this table of graph {name!r} is not as it was exported")
+                break
+            columns = {ours: (dimension, _column(table, key, kind)) for key, (ours, kind) in part["columns"].items()}
+            graph = graph.assign(columns)
+            for column, attributes in part.get("column_attributes", {}).items():
+                graph[column].attrs = dict(attributes)
+        else:
+            graphs[name] = graph
+            places |= {part["name"] for part in parts.values()}
+    return graphs, places
 
 
 def _forget(members: dict[str, Any], name: str | None) -> None:

@@ -34,7 +34,7 @@ from ._nwb_events import (
 )
 from ._nwb_file import Item, Notes, OddNwbError, member, plain, read_types, text, walk
 from ._nwb_metadata import guess_modality, modality_words, read_facts
-from ._nwb_restore import Found, read_sidecar, restore_facts, restore_members
+from ._nwb_restore import Found, read_sidecar, restore_facts, restore_graphs, restore_members
 from ._nwb_series import Source, read_series
 from ._nwb_table import Table, open_table
 from ._nwb_units import read_units
@@ -150,27 +150,29 @@ class Nwb(FormatLoader):
             ) from error
 
     def _read(self, session: str, file: h5py.File, path: Path) -> Recording:
+        said = read_sidecar(file)
         reader = _Reader(file, path)
+        reader.graphs, tables_of_graphs = restore_graphs(file, said, reader.notes)
         for item in reader.items:
-            reader.read(item)
+            if item.path not in tables_of_graphs:
+                reader.read(item)
         facts = read_facts(file)
         facts["extra"] |= reader.extra()
         words = modality_words(file, reader.signals)
         facts["modality"] = self.modality or guess_modality(
             reader.signals, spikes=reader.units is not None, with_electrodes=reader.with_electrodes, words=words
         )
-        said = read_sidecar(file)
         if said:
             restore_members(file, path, said, reader)
             facts = restore_facts(said, facts)
         facts["modality"] = self.modality or facts["modality"]
-        if not (reader.signals or reader.events or reader.intervals):
+        if not (reader.signals or reader.events or reader.intervals or reader.graphs):
             listed = "; ".join(reader.notes.not_read + list(reader.notes.unknown)) or "it is empty"
             raise RawFileError(f"{path}: expected signals, units, events or intervals, found none ({listed})")
         _warn(path, reader.notes)
         stated = facts.pop("session", None)  # the lab's own name for it; ``describe`` takes ours under that word
         metadata = self.describe(session, **facts) | ({"session": stated} if stated else {})
-        return Recording(metadata, reader.signals, reader.events, reader.intervals, reader.units)
+        return Recording(metadata, reader.signals, reader.events, reader.intervals, reader.units, graphs=reader.graphs)
 
 
 class _Reader(Found):

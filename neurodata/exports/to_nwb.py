@@ -15,6 +15,7 @@ from neurodata.errors import NeurodataError
 from neurodata.recording.recording import Recording
 from neurodata.recording.validate import validate
 
+from ._nwb_graphs import add_graphs
 from ._nwb_signals import SignalWriter
 from ._nwb_tables import make_events_table, make_intervals_table, make_units_table
 
@@ -30,7 +31,7 @@ def to_nwb(recording: Recording, path: str | Path, *, overwrite: bool = False) -
 
     Cells become RoiResponseSeries (``processing/ophys``), voltages ElectricalSeries with electrodes, behaviour
     ``processing/behavior``, stimuli ``stimulus/presentation``, other signals TimeSeries; spikes the table of units;
-    events EventsTables and intervals TimeIntervals with all columns. Integers stay integers, with their conversion.
+    events EventsTables and intervals TimeIntervals with all columns; graphs two plain tables each. Integers stay integers, with their conversion.
     Large signals pass through little memory.
 
     What the standard cannot say (roles, gaps, an unknown rate, attributes, licence, loader …) stands as JSON in
@@ -134,6 +135,7 @@ def _make_file(recording: Recording) -> Any:
         if spikes is None or name != spikes[0]:
             made, said["events"][f"/events/{name}"] = make_events_table(name, event_table)
             nwb.add_events_table(made)
+    said["graphs"] = add_graphs(nwb, recording.graphs)
     nwb.add_scratch(
         json.dumps(said, ensure_ascii=False, allow_nan=False),
         name=SIDECAR,

@@ -7,6 +7,7 @@ import sys
 import tracemalloc
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pynwb
 import pytest
@@ -18,6 +19,7 @@ from neurodata.exports.to_nwb import to_nwb
 from neurodata.loaders.datasets.guo_thalamus_2017 import GuoThalamus2017
 from neurodata.loaders.datasets.kato_brain_2015 import KatoBrain2015
 from neurodata.loaders.formats.nwb import Nwb
+from neurodata.recording.graphs import make_graph
 from neurodata.recording.lazy import lazy_rows
 from neurodata.recording.recording import Recording
 from neurodata.recording.timed import make_events, make_intervals, make_signal, make_units
@@ -103,6 +105,9 @@ def check_same(first: Recording, second: Recording) -> None:
             assert table.load().identical(getattr(second, group)[name]), f"{group}/{name}"
     assert (first.units is None) == (second.units is None)
     assert first.units is None or first.units.load().identical(second.units)
+    assert set(first.graphs) == set(second.graphs)
+    for name, graph in first.graphs.items():
+        assert graph.load().identical(second.graphs[name].load()), name
     assert second.metadata["extra"]["exported_from"]["recording_id"] == first.recording_id
     kept = set(first.metadata) - {"dataset", "recording_id", "source_files", "loader", "extra"}
     assert {key: first.metadata[key] for key in kept} == {key: second.metadata.get(key) for key in kept}
@@ -260,3 +265,41 @@ def test_the_command_writes_a_file_and_explains_what_is_wrong(tmp_path, monkeypa
         ended, said = run(*arguments)
         assert ended == code, said
         assert words in said
+
+
+GRAPH = make_graph(
+    ["AVAL", "öß"], [0, 1, 1], [1, 0, 1], kind=["chemical", "électrical", "chemical"], weight=[3, 0.5, 1e-300],
+    source="White1986", n_sections=np.array([1, 2, 3], "uint8"), node_columns={"id": ["x", ""]},
+    tables=[{"kind": "chemical", "source": "White1986", "units": "synapses", "missing": []},
+            {"kind": "électrical", "source": "White1986", "units": "junctions", "missing": []}],
+    attributes={"sex": "hermaphrodite"},
+)  # fmt: skip
+GRAPH["weight"].attrs["origin"] = "counted by hand"
+EMPTY = make_graph([], [], [], kind=[], weight=[], source=[])
+
+
+@pytest.mark.parametrize("alone", [True, False], ids=["graphs only", "graphs beside a signal"])
+def test_graphs_come_back_and_are_tables_to_others(tmp_path, alone):
+    recording = everything().replace(graphs={"wiring": GRAPH, "empty": EMPTY})
+    if alone:
+        recording = recording.replace(signals={}, events={}, intervals={}, units=None)
+    path = to_nwb(recording, tmp_path / "graphs.nwb")
+    back = read_back(path)
+    check_same(recording, back)
+    assert "/processing/graphs/wiring_edges" not in back.metadata["extra"].get("tables", {})
+    assert critical(path) == []
+    with pynwb.NWBHDF5IO(str(path), "r") as io:
+        tables = io.read().processing["graphs"]
+        assert tables["wiring_edges"]["weight"].data[:].tolist() == [3, 0.5, 1e-300]
+        assert tables["wiring_nodes"]["label"].data[:].tolist() == ["AVAL", "öß"]
+
+
+def test_a_graph_whose_table_somebody_changed_is_said_not_to_be_read(tmp_path):
+    path = to_nwb(everything().replace(graphs={"wiring": GRAPH}), tmp_path / "graphs.nwb")
+    with h5py.File(path, "r+") as file:
+        del file["processing/graphs/wiring_nodes/label"]
+        file["processing/graphs/wiring_nodes"].attrs["colnames"] = ["id_column"]
+    back = read_back(path)
+    assert not back.graphs
+    [noted] = back.metadata["extra"]["not_read"]
+    assert noted == "/processing/graphs/wiring_nodes: this table of graph 'wiring' is not as it was exported"
