@@ -101,7 +101,7 @@ class AffinityBlocks:
     kernel
         One of `KERNELS`.
     pairs
-        First and second neuron of the pairs that were recorded together at least once, shape ``(2, pair)``.
+        First and second neuron of each pair, shape ``(2, pair)``.
     bins
         Which bins hold at least one pair, shape ``(bin,)``; only those are given.
     bin_frames
@@ -146,6 +146,7 @@ def affinity_blocks(
     detrend_seconds: float | None = None,
     bin_frames: int = 1,
     shared_time: bool = True,
+    pairs: NDArray[np.integer] | None = None,
     block_mb: float = 64.0,
 ) -> AffinityBlocks:
     """Return the affinities of several animals as blocks of pairs, averaged in bins of time.
@@ -161,6 +162,9 @@ def affinity_blocks(
     shared_time
         True: frame k is the same moment in all animals (stimuli), animals are the third axis. False: animals follow
         one another along time, each in bins of its own, and the third axis is one long.
+    pairs
+        First and second neuron of the pairs wanted, recorded or not, shape ``(2, pair)``; None for all that some animal
+        has.
     block_mb
         Size of a block in MiB, before binning.
 
@@ -183,9 +187,9 @@ def affinity_blocks(
                          what=f"animal {place}")  # fmt: skip
         prepared[:, start : start + len(animal), place if shared_time else 0] = _prepare(slopes, kernel).T
         start += 0 if shared_time else length
-    return AffinityBlocks(
-        prepared, kernel, _recorded_pairs(prepared), _recorded_bins(prepared, bin_frames), int(bin_frames), block_mb
-    )
+    recorded = _recorded_pairs(prepared, every_neuron=pairs is None)
+    wanted = recorded if pairs is None else np.asarray(pairs, np.intp)
+    return AffinityBlocks(prepared, kernel, wanted, _recorded_bins(prepared, bin_frames), int(bin_frames), block_mb)
 
 
 def bin_times(n_frames: int, rate_hz: float, bin_frames: int) -> NDArray[np.float64]:
@@ -249,11 +253,11 @@ def _same_neurons(traces: Traces, shared_time: bool) -> list[NDArray[np.floating
     return animals
 
 
-def _recorded_pairs(prepared: NDArray[np.float32]) -> NDArray[np.intp]:
+def _recorded_pairs(prepared: NDArray[np.float32], every_neuron: bool) -> NDArray[np.intp]:
     """Pairs that were recorded together in at least one frame, shape ``(2, pair)``."""
     n_neurons, _, depth = prepared.shape
     never = np.flatnonzero(~np.isfinite(prepared).any(axis=(1, 2)))
-    if len(never):
+    if len(never) and every_neuron:
         raise NeurodataError(
             f"neuron {', '.join(map(str, never[:10]))} is missing (NaN) in every animal; leave it out of the traces"
         )
