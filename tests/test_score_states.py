@@ -48,7 +48,7 @@ def test_states_of_another_run_are_within_the_null(measures, runs):
 def test_matching_pairs_states_and_classes_one_to_one(measures):
     states = np.array([0, 0, 1, 1, 2, 2, 3])
     classes = np.array([1, 1, 0, 0, 1, 1, 1])
-    matched = measures.match(states, classes, 4, 2)
+    matched = measures.match(states, classes, 4)
     assert matched[1] == 0
     assert sorted(matched) == [-1, -1, 0, 1]
     assert measures.accuracy(matched[states], classes) == pytest.approx(4 / 7)
@@ -90,7 +90,7 @@ def test_the_fewest_states_within_one_standard_error_are_chosen(measures):
     noise = np.array([0.0, 0.02, -0.02, 0.01])
     per_sequence = {1: np.full(4, -1.0), 2: np.full(4, -0.9), 3: -0.895 + noise}
     table = pd.DataFrame(
-        {"n_states": list(per_sequence), "split": "held-out", "value": [v.mean() for v in per_sequence.values()]}
+        {"n_states": list(per_sequence), "split": "held out", "value": [v.mean() for v in per_sequence.values()]}
     )
     assert measures.choose_fewest(table, per_sequence) == 2
     assert measures.choose_fewest(table, per_sequence | {3: np.full(4, -0.895)}) == 3

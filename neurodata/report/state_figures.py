@@ -194,7 +194,7 @@ def make_state_number_figure(
     Parameters
     ----------
     table
-        One row per point: ``n_states``, ``split`` (``training``, ``held-out``), ``value``, and ``low``, ``high`` of its
+        One row per point: ``n_states``, ``split`` (``train``, ``held out``), ``value``, and ``low``, ``high`` of its
         interval (NaN where there is none); a column ``model`` draws several models.
     chosen
         Number of states that was taken, drawn as a vertical line.
@@ -220,7 +220,7 @@ def make_state_number_figure(
         for split, rows in of_model.groupby("split", sort=False):
             here = rows.sort_values("n_states")
             colour = OKABE_ITO[place % len(OKABE_ITO)]
-            style, fill = ("--", "white") if split == "training" else ("-", colour)
+            style, fill = ("--", "white") if split == "train" else ("-", colour)
             name = plain(f"{model}, {split}" if model else split)
             axis.plot(here["n_states"], here["value"], style, marker="o", ms=5, mfc=fill, color=colour, lw=1.5, label=name)  # fmt: skip
             axis.fill_between(here["n_states"], here["low"], here["high"], color=colour, alpha=0.15, lw=0)

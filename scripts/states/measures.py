@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import normalized_mutual_info_score
+
+from neurodata.models.layers.states import match_states
 
 Arrays = list[NDArray]
 """One array per sequence, time first."""
@@ -78,14 +79,10 @@ def read_out_mean(states: NDArray, values: NDArray, n_states: int) -> NDArray[np
     return np.where(times > 0, sums / np.maximum(times, 1), values.mean())
 
 
-def match(states: NDArray, classes: NDArray, n_states: int, n_classes: int) -> NDArray[np.int64]:
-    """Return the class of each state that makes most moments agree, one to one; -1 for states left over."""
-    together = np.zeros((n_states, n_classes))
-    np.add.at(together, (states, classes), 1)
-    rows, columns = linear_sum_assignment(-together)
-    matched = np.full(n_states, -1)
-    matched[rows] = columns
-    return matched
+def match(states: NDArray, classes: NDArray, n_states: int) -> NDArray[np.int64]:
+    """Return the class of each state that makes most moments agree, one to one; -1 for states left over or not there."""
+    matched = match_states([states], [classes])
+    return np.pad(matched, (0, n_states - len(matched)), constant_values=-1)
 
 
 def accuracy(predicted: NDArray, truth: NDArray) -> float:
@@ -164,7 +161,7 @@ def choose_fewest(table: pd.DataFrame, per_sequence: dict[int, NDArray]) -> int:
     The likelihood often keeps rising a little with rare states (Breiman et al. 1984, Classification and Regression
     Trees, 3.4.3: the one-standard-error rule).
     """
-    held_out = table[table["split"] == "held-out"].set_index("n_states")["value"]
+    held_out = table[table["split"] == "held out"].set_index("n_states")["value"]
     best = int(held_out.idxmax())
     for n_states in sorted(per_sequence):
         lag = per_sequence[best] - per_sequence[n_states]

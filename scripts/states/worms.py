@@ -34,7 +34,7 @@ from .measures import (
 
 N_COMPONENTS = 10
 RATE_HZ = 3.0
-AR = {"emission": "gaussian", "prior": "gaussian"}
+AR = {"emission": "gaussian", "prior": "gaussian", "state_variance": True}
 ONE, PLAIN = "AR, one state", "HMM without history"
 MAJORITY, TOLD = "always the commonest motor state", "told in training: logistic regression"
 _N_SHIFTS = 200
@@ -162,7 +162,7 @@ def _agree(worm: Worm, name: str, seed: int) -> list[tuple[float, NDArray[np.flo
         train, test = (np.concatenate(part) for part in worm.states[name])
         n_states = int(max(train.max(), test.max())) + 1
         classes = np.concatenate(worm.classes[0])
-        one_to_one = match(train, classes, n_states, len(STATES))
+        one_to_one = match(train, classes, n_states)
         by_class = read_out(train, classes, n_states)
     elif name == MAJORITY:
         test = np.full(len(truth), np.bincount(np.concatenate(worm.classes[0])).argmax())
@@ -221,9 +221,9 @@ def _draw(recording: Recording, output: Path) -> None:
     model = fit(train, len(STATES), **AR)
     classes = parts.of(_codes(recording, seconds))
     found = np.concatenate(model.predict(test))
-    one_to_one = match(np.concatenate(model.predict(train)), np.concatenate(classes[0]), len(STATES), len(STATES))
+    one_to_one = match(np.concatenate(model.predict(train)), np.concatenate(classes[0]), len(STATES))
     plain = fit(train, len(STATES), **AR | NO_HISTORY)
-    plain_to_one = match(np.concatenate(plain.predict(train)), np.concatenate(classes[0]), len(STATES), len(STATES))
+    plain_to_one = match(np.concatenate(plain.predict(train)), np.concatenate(classes[0]), len(STATES))
     time = np.arange(len(found)) / rate
     strips = [
         Strip("AR states, matched", one_to_one[found], STATES),

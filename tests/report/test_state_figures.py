@@ -30,7 +30,7 @@ def legends(figure) -> list[list[str]]:
 def numbers(n_models: int = 1) -> pd.DataFrame:
     rows = [
         {"model": f"m{model}", "n_states": n, "split": split, "value": -1 + 0.1 * n, "low": -1.1, "high": -0.5}
-        for model in range(n_models) for split in ("training", "held-out") for n in (3, 1, 2)
+        for model in range(n_models) for split in ("train", "held out") for n in (3, 1, 2)
     ]  # fmt: skip
     return pd.DataFrame(rows)
 
@@ -120,7 +120,7 @@ def test_likelihoods_stand_over_numbers_of_states_in_order():
     figure = make_state_number_figure(numbers(2), chosen=2)
     [axis] = figure.axes
     train, held_out = axis.lines[:2]
-    assert train.get_label() == "m0, training"
+    assert train.get_label() == "m0, train"
     assert list(train.get_xdata()) == [1, 2, 3]
     assert train.get_ydata() == pytest.approx([-0.9, -0.8, -0.7])
     assert (train.get_linestyle(), held_out.get_linestyle()) == ("--", "-")
