@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurodata.analyses._sbm_cost import Floats, Graph, Ints
+
+Noise = Callable[[int], Floats]
 
 _LESS = 1e-9
 """Nats: costs that differ by less are equal, so that rounding moves nobody."""
@@ -39,20 +41,23 @@ class Blocks:
         self.n_blocks = int(self.labels.max()) + 1
         member = (self.labels[:, None] == np.arange(self.n_blocks + 1)).astype(np.float64)
         # Products of float64 are done by BLAS, those of integers are not; counts below 2**53 stay exact.
-        self.node_joined: Ints = np.rint(graph.present @ member).astype(np.int64)
-        self.node_weight: Floats = graph.weight @ member
-        self.node_pairs: Ints = np.rint(graph.observed @ member).astype(np.int64)
+        self.node_joined: Ints = np.rint(member.T @ graph.present).astype(np.int64)
+        self.node_weight: Floats = member.T @ graph.weight
+        self.node_pairs: Ints = np.rint(member.T @ graph.observed).astype(np.int64)
         self.size: Ints = member.sum(axis=0).astype(np.int64)
         self.ends: Ints = np.rint(graph.degree @ member).astype(np.int64)
-        self.joined: Ints = _halve(np.rint(member.T @ self.node_joined).astype(np.int64))
-        self.weight: Floats = _halve(member.T @ self.node_weight)
+        self.joined: Ints = _halve(np.rint(self.node_joined @ member).astype(np.int64))
+        self.weight: Floats = _halve(self.node_weight @ member)
         self.pairs: NDArray[Any]
         if graph.corrected:
             # Poisson edges may join a node to itself: n * n / 2 pairs within a block.
             self.pairs = np.multiply.outer(self.size, self.size).astype(np.float64)
             self.pairs[np.diag_indices_from(self.pairs)] /= 2
         else:
-            self.pairs = _halve(np.rint(member.T @ self.node_pairs).astype(np.int64))
+            self.pairs = _halve(np.rint(self.node_pairs @ member).astype(np.int64))
+
+        above = np.triu_indices(self.n_blocks)
+        self.total = [sums[above].sum() for sums in (self.joined, self.weight, self.pairs)]
 
     def cost(self) -> float:
         """Nats that describe the graph with this partition."""
@@ -78,49 +83,49 @@ class Blocks:
     # ---- moving one node
 
     def _shift(self, node: int, block: int, sign: int) -> None:
-        """Put a node into a block (+1) or take it out (-1)."""
-        graph = self.graph
-        shares: list[tuple[NDArray[Any], NDArray[Any]]] = [
-            (self.joined, self.node_joined[node]),
-            (self.weight, self.node_weight[node]),
-        ]
-        if graph.corrected:
-            if sign < 0:
-                self.size[block] -= 1
-            share = self.size.astype(np.float64)
+        """Put a node into a block (+1) or take it out (-1) of the sums over blocks."""
+        size = self.size
+        if sign < 0:
+            size[block] -= 1
+        shares = (self.node_joined[:, node], self.node_weight[:, node], self._exposure(node))
+        for sums, own in zip((self.joined, self.weight, self.pairs), shares, strict=True):
+            change = sign * own
+            if self.tied:  # what lies between blocks follows from what lies within
+                sums[block, block] += change[block]
+            else:
+                sums[block] += change
+                sums[:, block] = sums[block]
+        if self.graph.corrected:
             self.pairs[block, block] += sign * 0.5
-            if sign > 0:
-                self.size[block] += 1
-        else:
-            share = self.node_pairs[node]
-            self.size[block] += sign
-        shares.append((self.pairs, share))
-        for sums, own in shares:
-            sums[block] += sign * own
-            sums[:, block] += sign * own
-            sums[block, block] -= sign * own[block]
-        self.ends[block] += sign * graph.degree[node]
+        if sign > 0:
+            size[block] += 1
+        self.ends[block] += sign * self.graph.degree[node]
+
+    def _exposure(self, node: int) -> NDArray[Any]:
+        """Pairs a node forms with each block while it is in none, shape ``(block,)``."""
+        return self.size.astype(np.float64) if self.graph.corrected else self.node_pairs[:, node]
+
+    def _follow(self, node: int, home: int, block: int) -> None:
+        """Let all others know that a node has moved."""
+        graph = self.graph
         for sums, own in (
             (self.node_joined, graph.present[node]),
             (self.node_weight, graph.weight[node]),
             (self.node_pairs, graph.observed[node]),
         ):
-            sums[:, block] += sign * own
+            sums[home] -= own
+            sums[block] += own
+        self.labels[node] = block
 
     def _costs_of_insertion(self, node: int) -> Floats:
         """Cost of putting a node that was taken out into each block, up to a constant, shape ``(block,)``."""
         graph, size = self.graph, self.size
-        own = (
-            self.node_joined[node],
-            self.node_weight[node],
-            size.astype(np.float64) if graph.corrected else self.node_pairs[node],
-        )
+        own = (self.node_joined[:, node], self.node_weight[:, node], self._exposure(node))
         costs = self._added_when_tied(own) if self.tied else self._added_when_free(own)
-        costs += np.asarray(graph.cost_of_degrees(size + 1, self.ends + graph.degree[node]))
-        costs -= np.asarray(graph.cost_of_degrees(size, self.ends))
-        costs -= np.log(size + 1)
-        if self.leaves:
-            costs += np.log(size + 1) - np.log(np.maximum(size, 1))
+        if graph.corrected:
+            costs += graph.cost_of_degrees(size + 1, self.ends + graph.degree[node])
+            costs -= graph.cost_of_degrees(size, self.ends)
+        costs -= np.log(np.maximum(size, 1) if self.leaves else size + 1)
         used = int((size > 0).sum())
         if used:
             n = graph.n_nodes
@@ -141,14 +146,15 @@ class Blocks:
         if self.graph.corrected:
             pairs = pairs + 0.5
         costs = self.graph.cost_of_pairs(joined, weight, pairs) - self.graph.cost_of_pairs(*sums)
-        between = [
-            (whole.sum() - whole.trace()) // 2 if whole.dtype.kind == "i" else (whole.sum() - whole.trace()) / 2
-            for whole in (self.joined, self.weight, self.pairs)
-        ]
-        outside = (rest + share.sum() - share for rest, share in zip(between, own, strict=True))
+        outside = (
+            whole - within.sum() - share - missed
+            for whole, within, share, missed in zip(
+                self.total, sums, own, (0, 0.0, 0.5 if self.graph.corrected else 0), strict=True
+            )
+        )
         return np.asarray(costs + self.graph.cost_of_pairs(*outside))
 
-    def sweep(self, nodes: Iterable[int], only: Ints | None = None) -> bool:
+    def sweep(self, nodes: Iterable[int], only: Ints | None = None, noise: Noise | None = None) -> bool:
         """Move each node to the block where it costs least, one after another; tell whether any moved.
 
         Parameters
@@ -157,12 +163,16 @@ class Blocks:
             Whom to move, in this order.
         only
             Blocks that may be chosen; all, and a new one, where None.
+        noise
+            Makes what is added to the costs of the blocks before a node chooses: heat, to leave poor optima.
         """
         moved = False
         for node in nodes:
             home = int(self.labels[node])
             self._shift(node, home, -1)
             costs = self._costs_of_insertion(node)
+            if noise is not None:
+                costs += noise(len(costs))
             if only is not None:
                 best = int(only[np.argmin(costs[only])])
             else:
@@ -172,18 +182,27 @@ class Blocks:
             self._shift(node, best, +1)
             if best != home:
                 moved = True
-                self.labels[node] = best
-                if best == self.n_blocks or self.size[home] == 0:
-                    if only is not None:
-                        break  # one side of a proposed split emptied: nothing is left to decide
+                self._follow(node, home, best)
+                if self.size[home] == 0 and only is not None:
+                    break  # one side of a proposed split emptied: nothing is left to decide
+                if self.size[home] == 0 or best == self.n_blocks:
                     self._set(self.labels)
+        self._set(self.labels)  # also drops what rounding has gathered in the sums
         return moved
+
+    def anneal(self, rng: np.random.Generator, temperatures: Iterable[float]) -> None:
+        """Let nodes choose blocks with chances ``exp(-cost / temperature)``, one sweep per temperature."""
+        for temperature in temperatures:
+            # Adding Gumbel noise to the costs and taking the least draws from just these chances.
+            self.sweep(
+                rng.permutation(self.graph.n_nodes).tolist(),
+                noise=lambda n, heat=temperature: -heat * rng.gumbel(size=n),  # type: ignore[misc]
+            )
 
     def settle(self, rng: np.random.Generator, max_sweeps: int = 12) -> None:
         """Move nodes and merge blocks until neither lowers the cost."""
         for _ in range(max_sweeps):
             moved = self.sweep(rng.permutation(self.graph.n_nodes).tolist())
-            self._set(self.labels)  # drops empty blocks and what rounding has gathered in the sums
             merged = self.merge()
             if not moved and not merged:
                 return

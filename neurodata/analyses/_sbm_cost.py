@@ -93,11 +93,11 @@ class Graph:
         log_factorial, n, k = self.log_factorial, int(sizes.sum()), len(sizes)
         return float(np.log(n) + self.cost_of_number(n, k) + log_factorial[n] - log_factorial[sizes].sum())
 
-    def cost_of_number(self, n: Any, k: Any) -> Any:
+    def cost_of_number(self, n: int, k: int) -> float:
         """Cost of the sizes of ``k`` blocks of ``n`` nodes, and one bit: do all pairs of blocks share one density?"""
         log_factorial = self.log_factorial
         sizes = log_factorial[n - 1] - log_factorial[k - 1] - log_factorial[n - k]
-        return sizes + np.log(2) * (np.asarray(k) > 2)
+        return float(sizes) + (np.log(2) if k > 2 else 0.0)
 
     def cost_between(self, joined: Ints, weight: Floats, pairs: NDArray[Any]) -> float:
         """Cost of all pairs between blocks: each two blocks by themselves, or all alike, whichever is less."""
