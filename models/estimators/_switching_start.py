@@ -73,16 +73,17 @@ def _gradients(single: SwitchingGlm, bins: Bins, windows: Tensor, seed: int) -> 
         drive = single.drive(bins, single.edges()).detach().requires_grad_()
         density = log_density(single.emission, single.link, drive, bins.values[:, None], single.spread().detach())
         (slope,) = torch.autograd.grad(density.sum(), drive)
-    error = slope[:, 0] if bins.weight is None else slope[:, 0] * bins.weight
-    past = bins.past.view(len(error), -1, single.basis.shape[1]).sum(2) if bins.past.shape[1] else bins.past
-    past = past - past.mean(0)
     generator = torch.Generator().manual_seed(seed)
-    error, past = _mix(error, generator), _mix(past, generator)
-    past = torch.cat([past / past.std().clamp_min(1e-6), torch.ones(len(past), 1)], 1)
-    sums = torch.zeros(int(windows.max()) + 1, error.shape[1] * past.shape[1])
+    error = slope[:, 0] if bins.weight is None else slope[:, 0] * bins.weight
+    error, design = _mix(error, generator), torch.ones(len(error), 1)
+    if bins.past.shape[1]:
+        past = _mix(bins.past.view(len(error), -1, single.basis.shape[1]).sum(2), generator)
+        past = past - past.mean(0)
+        design = torch.cat([past / past.std().clamp_min(1e-6), design], 1)
+    sums = torch.zeros(int(windows.max()) + 1, error.shape[1] * design.shape[1])
     for at in range(0, len(error), 4096):
         part = slice(at, at + 4096)
-        sums.index_add_(0, windows[part], (error[part, :, None] * past[part, None]).flatten(1))
+        sums.index_add_(0, windows[part], (error[part, :, None] * design[part, None]).flatten(1))
     return (sums / windows.bincount()[:, None].sqrt()).numpy()
 
 

@@ -43,10 +43,7 @@ def make_basis(kind: str, n_lags: int, n_filters: int = 4) -> Tensor:
     if kind == "learned" or n_lags == 0:
         return torch.eye(n_lags)
     lags = torch.arange(1, n_lags + 1, dtype=torch.float64)
-    if kind == "exponential":
-        filters = torch.exp(-lags)[:, None]
-    else:
-        filters = _bumps(lags, n_filters)
+    filters = torch.exp(-lags)[:, None] if kind == "exponential" else _bumps(lags, n_filters)
     return (filters / filters.sum(0)).float()
 
 
