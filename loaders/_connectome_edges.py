@@ -203,7 +203,8 @@ def _drop_mirrored(lines: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     mirrored = lines.pop("mirrored").to_numpy(bool)
     if not mirrored.any():
         return lines, []
-    if (~mirrored & (lines[words.KIND] == "chemical")).any():
+    among = ~(lines[words.PRE].map(is_other_cell) | lines[words.POST].map(is_other_cell)).to_numpy(bool)
+    if (~mirrored & among & (lines[words.KIND] == "chemical")).any():
         said = f"{int(mirrored.sum())} lines list synapses again from the receiving end (R, Rp); left out"
         return lines[~mirrored].reset_index(drop=True), [said]
     turned = lines.copy()
