@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     from neurodata.exports.to_nwb import to_nwb as to_nwb
     from neurodata.exports.to_pandas import to_pandas as to_pandas
     from neurodata.exports.to_pynapple import to_pynapple as to_pynapple
+    from neurodata.loaders.connectomes import open_connectome as open_connectome
     from neurodata.loaders.convert import convert as convert
     from neurodata.models.checkpoints import from_pretrained as from_pretrained
     from neurodata.models.checkpoints import save_pretrained as save_pretrained
     from neurodata.models.run import leave_one_subject_out as leave_one_subject_out
+    from neurodata.recording.connectome import Connectome as Connectome
+    from neurodata.recording.graphs import make_graph as make_graph
     from neurodata.recording.recording import Recording as Recording
     from neurodata.recording.timed import make_events as make_events
     from neurodata.recording.timed import make_intervals as make_intervals
@@ -53,10 +56,13 @@ _HOMES = {
     "to_nwb": "exports.to_nwb",
     "to_pandas": "exports.to_pandas",
     "to_pynapple": "exports.to_pynapple",
+    "open_connectome": "loaders.connectomes",
     "convert": "loaders.convert",
     "from_pretrained": "models.checkpoints",
     "save_pretrained": "models.checkpoints",
     "leave_one_subject_out": "models.run",
+    "Connectome": "recording.connectome",
+    "make_graph": "recording.graphs",
     "Recording": "recording.recording",
     "make_events": "recording.timed",
     "make_intervals": "recording.timed",
