@@ -70,6 +70,9 @@ def test_what_is_stored_is_what_was_loaded(made_up, tmp_path):
         for group in ("events", "intervals"):
             for member, table in getattr(loaded, group).items():
                 assert table.identical(getattr(stored, group)[member].load()), f"{group}/{member}"
+        assert set(loaded.graphs) == set(stored.graphs)
+        for member, graph in loaded.graphs.items():
+            assert graph.identical(stored.graphs[member].load()), f"graphs/{member}"
         assert (loaded.units is None) == (stored.units is None)
         if loaded.units is not None:
             assert loaded.units.identical(stored.units.load())
