@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
-from neurodata.checks import check_positive
+from neurodata.checks import check_option, check_positive
 from neurodata.errors import NeurodataError
 from neurodata.simulate.motor_states import label_chances, make_drive, simulate_states
 from neurodata.simulate.wiring import list_neurons, make_weights, random_connectome, read_connectome
@@ -110,6 +110,10 @@ def simulate_worms(
     shuffle_names: bool = False,
     missing_runs: int = 4,
     noise: Noise | None = None,
+    strength: float = 0.5,
+    drive: float = 1.0,
+    record: str = "published",
+    named_share: float | None = None,
 ) -> list[SimulatedWorm]:
     """Simulate whole-brain recordings of worms that share wiring and tuning, not noise, neurons or clocks.
 
@@ -135,6 +139,15 @@ def simulate_worms(
         Stretches of 2–15 s in which one channel is lost, per worm.
     noise
         How hard the worms are to read.
+    strength
+        Spectral radius of the absolute wiring, below 1 (see `neurodata.simulate.wiring.make_weights`).
+    drive
+        Factor on what the motor states add to the neurons' input; 0 leaves wiring and noise alone.
+    record
+        ``"published"``: 109–135 neurons as in the published worms; ``"all"``: all 302, in their order.
+    named_share
+        Share of the recorded neurons that carry their name, drawn anew in each worm; None names those that are named in
+        the published worms (all, where all are recorded).
 
     Returns
     -------
@@ -144,22 +157,29 @@ def simulate_worms(
     Raises
     ------
     NeurodataError
-        If a number is not positive.
+        If a number is not positive or out of its range, or there is no such way of recording.
     RawFileError
         If the connectome cannot be read.
     """
     check_positive("number of worms", n_worms)
     check_positive("length in seconds", seconds)
+    check_option("way of recording", record, ("published", "all"))
+    if not (0 <= strength < 1 and drive >= 0 and (named_share is None or 0 <= named_share <= 1)):
+        raise NeurodataError(
+            "strength is from 0 to below 1, drive from 0 on, named_share from 0 to 1; got "
+            f"strength={strength}, drive={drive}, named_share={named_share}"
+        )
     if seconds < 10:
         raise NeurodataError(f"a simulated recording is at least 10 s long, got {seconds} s")
     common, *streams = np.random.SeedSequence(seed).spawn(n_worms + 1)
     rng = np.random.default_rng(common)
     neurons = list_neurons()
     counts = read_connectome(connectome) if connectome is not None else random_connectome(len(neurons), rng)
-    brain = _Brain(neurons, make_weights(counts, neurons, rng), make_drive(neurons, rng))
+    weights = make_weights(counts, neurons, rng, strength=strength)
+    brain = _Brain(neurons, weights, drive * make_drive(neurons, rng))
     return [
         _simulate_worm(brain, seconds, np.random.default_rng(stream), states_drive_activity, shuffle_names,
-                       missing_runs, noise or Noise())
+                       missing_runs, noise or Noise(), record == "all", named_share)
         for stream in streams
     ]  # fmt: skip
 
@@ -181,6 +201,8 @@ def _simulate_worm(
     shuffle_names: bool,
     missing_runs: int,
     noise: Noise,
+    record_all: bool,
+    named_share: float | None,
 ) -> SimulatedWorm:
     # Each part has its own stream, so that a switch changes what it says and nothing else.
     state_rng, other_rng, activity_rng, channel_rng, clock_rng, trace_rng, name_rng = rng.spawn(7)
@@ -189,7 +211,12 @@ def _simulate_worm(
     rate_hz, times = _draw_clock(seconds, clock_rng)
     activity = _simulate_activity(brain, driving, seconds, noise, activity_rng)
     calcium = lfilter([1 - np.exp(-_STEP / _TAU_CALCIUM)], [1, -np.exp(-_STEP / _TAU_CALCIUM)], activity, axis=0)
-    channels, labels = _draw_channels(brain.neurons, channel_rng)
+    if record_all:
+        channels, labels = np.arange(len(brain.neurons)), brain.neurons.copy()
+    else:
+        channels, labels = _draw_channels(brain.neurons, channel_rng)
+    if named_share is not None:
+        labels = _name_some(brain.neurons[channels], named_share, channel_rng)
     if shuffle_names:
         labels = name_rng.permutation(labels)
     bleaching = np.exp(noise.bleaching_sd * trace_rng.standard_normal() * times / 600.0)
@@ -275,6 +302,13 @@ def _draw_channels(neurons: NDArray[np.str_], rng: np.random.Generator) -> tuple
     unnamed = rng.choice(others, size=n_channels - int(named.sum()), replace=False)
     channels = rng.permutation(np.concatenate([np.flatnonzero(named), unnamed]))
     return channels, np.where(named[channels], neurons[channels], "")
+
+
+def _name_some(names: NDArray[np.str_], share: float, rng: np.random.Generator) -> NDArray[np.str_]:
+    """Names of a share of the neurons, empty for the others."""
+    named = np.zeros(len(names), dtype=bool)
+    named[rng.permutation(len(names))[: round(share * len(names))]] = True
+    return np.where(named, names, "")
 
 
 def _record(
