@@ -143,7 +143,10 @@ def core_loadings(rows: Rows, projection: Tensor) -> Tensor:
     """
     mask = rows.mask.expand(len(rows.mask), *rows.sizes).flatten(1)
     grams = full_grams(pairs_of(projection) @ mask.T, len(projection))
-    return _mark(least_squares(projection.new_zeros(len(projection), len(rows.values)), projection @ rows.values.T, grams), mask.any(1))
+    return _mark(
+        least_squares(projection.new_zeros(len(projection), len(rows.values)), projection @ rows.values.T, grams),
+        mask.any(1),
+    )
 
 
 def block_loadings(blocks: TensorBlocks, factors: Sequence[Tensor], mode: int, *, nonnegative: bool) -> Tensor:

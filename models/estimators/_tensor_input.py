@@ -34,7 +34,9 @@ def as_tensor(values: Any, *, nonnegative: bool) -> Tensor:
     """
     tensor = _convert(values)
     if tensor.ndim < 2 or 0 in tensor.shape:
-        raise NeurodataError(f"expected a tensor of two or more modes, none of them empty, got shape {tuple(tensor.shape)}")
+        raise NeurodataError(
+            f"expected a tensor of two or more modes, none of them empty, got shape {tuple(tensor.shape)}"
+        )
     check_entries(tensor, 0, nonnegative=nonnegative)
     if tensor.isnan().all():
         raise NeurodataError(f"no entry of the tensor of shape {tuple(tensor.shape)} is observed: all are NaN")
@@ -65,7 +67,11 @@ def check_ranks(rank: Any, shape: Sequence[int], model: str) -> list[int]:
     """
     one_number = isinstance(rank, Integral) and not isinstance(rank, bool)
     ranks = [rank] * (1 if model == "cp" else len(shape)) if one_number else rank
-    if isinstance(rank, bool | str) or not isinstance(ranks, Sequence) or not all(isinstance(r, Integral) for r in ranks):
+    if (
+        isinstance(rank, bool | str)
+        or not isinstance(ranks, Sequence)
+        or not all(isinstance(r, Integral) for r in ranks)
+    ):
         raise NeurodataError(f"rank must be a positive whole number (for Tucker also one per mode), got {rank!r}")
     expected = 1 if model == "cp" else len(shape)
     if len(ranks) != expected or min(ranks) < 1:
@@ -80,5 +86,7 @@ def check_ranks(rank: Any, shape: Sequence[int], model: str) -> list[int]:
     for mode, (r, size) in enumerate(zip(ranks, shape, strict=False)):
         most = min(size, math.prod(ranks) // r)
         if model == "tucker" and r > most:
-            raise NeurodataError(f"Tucker rank {r} of mode {mode} is more than {most}: its size, or the others' product")
+            raise NeurodataError(
+                f"Tucker rank {r} of mode {mode} is more than {most}: its size, or the others' product"
+            )
     return ranks

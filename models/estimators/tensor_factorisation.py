@@ -31,6 +31,8 @@ from ._tensor_fit import (
     row_loadings,
 )
 from ._tensor_input import as_tensor, check_ranks
+from ._tensor_rank import RankChoice as RankChoice
+from ._tensor_rank import choose_rank as choose_rank
 
 Blocks = Callable[[], Iterable[tuple[int, Any]]]
 """Called once per pass; gives ``(first_row, block)``, each block ``(row, size_1, …)``, NaN where missing."""
@@ -177,9 +179,13 @@ class TensorFactorisation(BaseEstimator):  # type: ignore[misc]
         for name in ("n_restarts", "max_iter", "tol"):
             check_positive(name, getattr(self, name))
         if self.model == "tucker" and self.nonnegative:
-            raise NeurodataError("a Tucker model has orthonormal bases, which are not non-negative: pass nonnegative=False")
+            raise NeurodataError(
+                "a Tucker model has orthonormal bases, which are not non-negative: pass nonnegative=False"
+            )
 
-    def _fit(self, given: Any, source: WholeTensor | TensorBlocks, dtype: torch.dtype, folder: str | Path | None) -> None:
+    def _fit(
+        self, given: Any, source: WholeTensor | TensorBlocks, dtype: torch.dtype, folder: str | Path | None
+    ) -> None:
         ranks = check_ranks(self.rank, source.shape, self.model)
         seeds = check_random_state(self.random_state).randint(2**31 - 1, size=int(self.n_restarts))
         options = {"model": self.model, "nonnegative": bool(self.nonnegative), "double": dtype == torch.float64}

@@ -37,7 +37,9 @@ def factor_match(first: Sequence[ArrayLike], second: Sequence[ArrayLike]) -> flo
     ours, theirs = [_columns(factor) for factor in first], [_columns(factor) for factor in second]
     sizes = [len(factor) for factor in ours], [len(factor) for factor in theirs]
     if sizes[0] != sizes[1]:
-        raise NeurodataError(f"two models of one tensor are compared; these have modes of sizes {sizes[0]} and {sizes[1]}")
+        raise NeurodataError(
+            f"two models of one tensor are compared; these have modes of sizes {sizes[0]} and {sizes[1]}"
+        )
     similarity = np.ones((ours[0].shape[1], theirs[0].shape[1]))
     for one, other in zip(ours, theirs, strict=True):
         similarity *= _cosines(one, other)

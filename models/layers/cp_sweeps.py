@@ -24,7 +24,7 @@ ROUNDS = 2
 INNER = 5
 """Rounds of `hals` per mode."""
 
-_MOST_AT_ONCE = 2**24
+_MOST_AT_ONCE = 2**22
 """Entries whose residuals are held at a time."""
 
 
@@ -106,9 +106,7 @@ def contract(array: Tensor, factors: Sequence[Tensor], keep: int) -> Tensor:
 
 def as_mask(pairs: Sequence[Tensor], sizes: Iterable[int]) -> list[Tensor]:
     """Return the pairs of each mode, summed over the modes along which a mask has size 1."""
-    return [
-        p.sum(1, keepdim=True) if size == 1 and p.shape[1] > 1 else p for p, size in zip(pairs, sizes, strict=True)
-    ]
+    return [p.sum(1, keepdim=True) if size == 1 and p.shape[1] > 1 else p for p, size in zip(pairs, sizes, strict=True)]
 
 
 def hals(factor: Tensor, data: Tensor, grams: Tensor, inner: int) -> Tensor:
@@ -177,7 +175,9 @@ def rescale(factor: Tensor, data: Tensor, grams: Tensor) -> Tensor:
     return factor * fit.clamp_min(0)
 
 
-def row_equations(rows: Rows, factors: Sequence[Tensor], products: Tensor, pairs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+def row_equations(
+    rows: Rows, factors: Sequence[Tensor], products: Tensor, pairs: Sequence[Tensor]
+) -> tuple[Tensor, Tensor]:
     """Return the normal equations of a block's row loadings: right sides and matrices, as `hals` takes them.
 
     Parameters
@@ -264,7 +264,10 @@ def balance(factors: Sequence[Tensor]) -> list[Tensor]:
     """Return factors of the same product whose modes have equal norms, component by component."""
     norms = torch.stack([factor.norm(dim=1) for factor in factors])
     share = norms.log().mean(0).exp()  # 0 where a component has died out
-    return [factor * (share / torch.where(norm > 0, norm, 1.0))[:, None] for factor, norm in zip(factors, norms, strict=True)]
+    return [
+        factor * (share / torch.where(norm > 0, norm, 1.0))[:, None]
+        for factor, norm in zip(factors, norms, strict=True)
+    ]
 
 
 def residual_squares(blocks: Iterable[Rows], factors: Sequence[Tensor]) -> tuple[float, float]:
@@ -281,6 +284,6 @@ def residual_squares(blocks: Iterable[Rows], factors: Sequence[Tensor]) -> tuple
             off = torch.addmm(values, factors[0][:, place].T, products, alpha=-1)
             mask = rows.mask if len(rows.mask) == 1 else rows.mask[begin : begin + step]
             off.view(len(values), *(factor.shape[1] for factor in factors[1:])).mul_(mask)
-            squares += float(values.masked_fill(off.isnan(), 0.0).square_().sum(dtype=torch.float64))
-            error += float(off.square_().nansum(dtype=torch.float64))
+            squares += float(values.masked_fill(off.isnan(), 0.0).square_().sum(1).sum(dtype=torch.float64))
+            error += float(off.square_().nansum(1).sum(dtype=torch.float64))
     return error, squares

@@ -155,7 +155,9 @@ class TensorBlocks:
         if values.ndim != len(self.shape) or tuple(values.shape[1:]) != self.shape[1:]:
             raise NeurodataError(f"the block at row {first} has shape {tuple(values.shape)}, expected {expected}")
         if not 0 <= first <= self.shape[0] - len(values):
-            raise NeurodataError(f"a block of rows {first} to {first + len(values)} leaves the {self.shape[0]} there are")
+            raise NeurodataError(
+                f"a block of rows {first} to {first + len(values)} leaves the {self.shape[0]} there are"
+            )
         if met[first : first + len(values)].any():
             raise NeurodataError(f"rows of the block at row {first} came twice in one sweep")
 

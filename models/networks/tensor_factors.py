@@ -59,9 +59,7 @@ class TensorFactors(ArrayNetwork):
         double: bool = False,
     ) -> None:
         shape, ranks = [int(size) for size in shape], [int(rank) for rank in ranks]
-        super().__init__(
-            {"shape": shape, "ranks": ranks, "model": model, "nonnegative": nonnegative, "double": double}
-        )
+        super().__init__({"shape": shape, "ranks": ranks, "model": model, "nonnegative": nonnegative, "double": double})
         check_option("model", model, MODELS)
         n_ranks = 1 if model == "cp" else len(shape)
         if len(shape) < 2 or min(shape) < 1 or len(ranks) != n_ranks or min(ranks) < 1:

@@ -7,11 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from neurodata.errors import NeurodataError
+
 from ..array_task import ArrayTask
 from ..layers.cp_sweeps import sweep
 from ..layers.tensor_rows import TensorBlocks, WholeTensor
 from ..layers.tucker import tucker_sweep
 from ..networks.tensor_factors import TensorFactors
+
 
 class Factorise(ArrayTask):
     """Fits `TensorFactors` to a tensor by alternating least squares over its observed entries.
@@ -89,6 +92,8 @@ class Factorise(ArrayTask):
         if self._before:
             found = [self._carry(one, before, nonnegative) for one, before in zip(now, self._before, strict=True)]
         squared, squares = sweep(tensor.on(self.device), found, nonnegative=nonnegative, first=not self.errors)
+        if squares == 0:
+            raise NeurodataError("every observed entry is 0, or all are NaN: there is nothing to factorise")
         error = (squared / squares) ** 0.5
         if self.errors and error > self.errors[-1]:
             self._take_back()
