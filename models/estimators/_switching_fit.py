@@ -107,12 +107,16 @@ def _fit(
 ) -> Switching:
     task = Switching(network, learning_rate=float(estimator.learning_rate), stickiness=float(estimator.stickiness))
     task.start = start
-    loader = DataLoader([bins], batch_size=None, collate_fn=_same)  # type: ignore[arg-type]  # a list is a data set
-    fit_arrays(task, loader, epochs=sweeps, seed=seed, accelerator=estimator.accelerator)
+    fit_arrays(task, one_batch(bins), epochs=sweeps, seed=seed, accelerator=estimator.accelerator)
     task.start = None
     task.expect(bins)
     task.evaluate(bins)
     return task
+
+
+def one_batch(bins: Bins) -> DataLoader[Bins]:
+    """Return a loader whose one batch are all bins; a bare list of them Lightning would take for many loaders."""
+    return DataLoader([bins], batch_size=None, collate_fn=_same)  # type: ignore[arg-type]  # a list is a data set
 
 
 def _same(bins: Bins) -> Bins:
