@@ -16,7 +16,9 @@ reported, and `hmm.smooth` does it again in logarithms.
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -43,6 +45,10 @@ WORTH_BLOCKS = 20_000
 
 Measured by ``scripts/benchmarks/hmm.py`` on 2 cores.
 """
+
+WORTH_THREADS = 100_000
+"""Numbers per step from which threads are worth waiting for. On 2 cores they bring nothing below, and where other
+processes want the cores too each of the hundreds of steps waits for the slower one: 10 to 50 times as long in all."""
 
 
 class Scanned(NamedTuple):
@@ -81,7 +87,16 @@ def scan(log_emission: Tensor, transition: Tensor, initial: Tensor, lengths: Ten
     chain, dtype = _in_dtype(_floored(transition, initial), log_emission.dtype)
     n_sequences, n_bins, n_states = log_emission.shape
     block = choose_block(n_bins, n_sequences, n_states)
-    emission, peaks = _emissions(log_emission.to(dtype), block, chain.smallest)
+    with _few_threads(log_emission.numel() // block * n_states):
+        return _scan_blocks(log_emission.to(dtype), transition, chain, lengths, block)
+
+
+def _scan_blocks(
+    log_emission: Tensor, transition: Tensor, chain: _Probabilities, lengths: Tensor | None, block: int
+) -> Scanned:
+    n_sequences, n_bins, n_states = log_emission.shape
+    dtype = log_emission.dtype
+    emission, peaks = _emissions(log_emission, block, chain.smallest)
     every = _bins_without_rescaling(chain.smallest, dtype)
     forward, backward = _edges(emission, chain, n_sequences, every)
     filtered, log_blocks = _fill_forward(emission, chain.transition, forward, every)
@@ -114,11 +129,26 @@ def scan_forward(log_emission: Tensor, transition: Tensor, initial: Tensor) -> T
         return None
     n_sequences, n_bins, n_states = log_emission.shape
     block = choose_block(n_bins, n_sequences, n_states)
-    emission, _ = _emissions(log_emission.to(dtype), block, chain.smallest)
-    every = _bins_without_rescaling(chain.smallest, dtype)
-    forward, _ = _edges(emission, chain, n_sequences, every)
-    filtered, _ = _fill_forward(emission, chain.transition, forward, every)
-    return _in_order(filtered.div_(filtered.sum(1, keepdim=True)), n_sequences, n_bins)
+    with _few_threads(log_emission.numel() // block * n_states):
+        emission, _ = _emissions(log_emission.to(dtype), block, chain.smallest)
+        every = _bins_without_rescaling(chain.smallest, dtype)
+        forward, _ = _edges(emission, chain, n_sequences, every)
+        filtered, _ = _fill_forward(emission, chain.transition, forward, every)
+        return _in_order(filtered.div_(filtered.sum(1, keepdim=True)), n_sequences, n_bins)
+
+
+@contextlib.contextmanager
+def _few_threads(numbers_per_step: int) -> Iterator[None]:
+    """Let torch use one thread where more only wait for one another, and as many as before afterwards."""
+    n_threads = torch.get_num_threads()
+    if n_threads == 1 or numbers_per_step >= WORTH_THREADS:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)
 
 
 def choose_block(n_bins: int, n_sequences: int, n_states: int) -> int:
@@ -143,8 +173,9 @@ def _floored(transition: Tensor, initial: Tensor) -> _Probabilities:
 def _in_dtype(chain: _Probabilities, wanted: torch.dtype) -> tuple[_Probabilities, torch.dtype]:
     """Return the probabilities in the precision wanted, or in their own where that would be too coarse."""
     dtype = wanted if chain.smallest >= FLOOR_SINGLE else chain.transition.dtype
-    values = {name: value.to(dtype) for name, value in chain._asdict().items() if isinstance(value, Tensor)}
-    return chain._replace(**values), dtype
+    transition, initial, *added, smallest = chain
+    added_transition, added_initial = (None if value is None else value.to(dtype) for value in added)
+    return _Probabilities(transition.to(dtype), initial.to(dtype), added_transition, added_initial, smallest), dtype
 
 
 def _in_order(blocks: Tensor, n_sequences: int, n_bins: int) -> Tensor:
@@ -175,7 +206,7 @@ def _emissions(log_emission: Tensor, block: int, smallest: float) -> tuple[Tenso
     emission = flat.view(block, n_states, -1)
     peaks = emission.amax(1)
     emission = (emission - peaks[:, None]).exp_()  # a new array: of a single bin, the transpose is the argument itself
-    functional.threshold_(emission, LOST[emission.dtype] * smallest**2, 0.0)
+    torch.threshold_(emission, LOST[emission.dtype] * smallest**2, 0.0)
     return emission, peaks.to(_precise(peaks))
 
 
