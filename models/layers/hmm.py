@@ -16,6 +16,7 @@ from neurodata.errors import NeurodataError
 
 from .hmm_logs import best_path, filter_in_logs, smooth_in_logs
 from .hmm_scan import scan, scan_forward
+from .threads import few_threads
 
 TOLERANCE = 1e-4
 """How far a sum of probabilities may be from 1; what is within is scaled to 1 (float32 softmax is off by 1e-7)."""
@@ -51,6 +52,16 @@ class _Checked(NamedTuple):
     log_initial: Tensor
     lengths: Tensor
     ragged: bool
+
+    @property
+    def precise(self) -> Tensor:
+        """Emissions in the precision of the log-probabilities."""
+        return self.log_emission.to(self.log_transition.dtype)
+
+    @property
+    def per_step(self) -> int:
+        """Numbers that a step over all sequences works on."""
+        return len(self.log_emission) * self.log_transition.numel()
 
 
 @torch.no_grad()
@@ -98,12 +109,8 @@ def smooth(
     states, pairs, first = fast.states.to(dtype), fast.pairs, fast.first
     if fast.inexact.any():
         which = fast.inexact.nonzero()[:, 0]
-        exact = smooth_in_logs(
-            given.log_emission[which].to(given.log_transition.dtype),
-            given.log_transition,
-            given.log_initial,
-            given.lengths[which],
-        )
+        with few_threads(given.per_step):
+            exact = smooth_in_logs(given.precise[which], given.log_transition, given.log_initial, given.lengths[which])
         _refuse_impossible(exact[2], which)
         states[which] = exact[0].to(dtype)
         pairs = pairs + exact[1]
@@ -130,9 +137,8 @@ def filter_states(
     given = _check(log_emission, log_transition, log_initial, lengths)
     states = scan_forward(given.log_emission, given.log_transition.exp(), given.log_initial.exp())
     if states is None:
-        together = filter_in_logs(
-            given.log_emission.to(given.log_transition.dtype), given.log_transition, given.log_initial
-        )
+        with few_threads(given.per_step):
+            together = filter_in_logs(given.precise, given.log_transition, given.log_initial)
         _refuse_impossible(torch.logsumexp(together[-1], -1), torch.arange(len(log_emission)))
         states = torch.softmax(together, -1).transpose(0, 1)
     return _zero_past_the_end(states.to(log_emission.dtype), given)
@@ -155,9 +161,8 @@ def viterbi(
         As for `smooth`; raises what it raises.
     """
     given = _check(log_emission, log_transition, log_initial, lengths)
-    path, log_joint = best_path(
-        given.log_emission.to(given.log_transition.dtype), given.log_transition, given.log_initial, given.lengths
-    )
+    with few_threads(given.per_step):
+        path, log_joint = best_path(given.precise, given.log_transition, given.log_initial, given.lengths)
     _refuse_impossible(log_joint, torch.arange(len(path)))
     return path
 

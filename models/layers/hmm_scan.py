@@ -16,14 +16,14 @@ reported, and `hmm.smooth` does it again in logarithms.
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from .threads import few_threads
 
 FLOOR = 1e-30
 """Smallest transition or first-state probability computed with (float64): 7 bins then pass without rescaling."""
@@ -45,10 +45,6 @@ WORTH_BLOCKS = 20_000
 
 Measured by ``scripts/benchmarks/hmm.py`` on 2 cores.
 """
-
-WORTH_THREADS = 100_000
-"""Numbers per step from which threads are worth waiting for. On 2 cores they bring nothing below, and where other
-processes want the cores too each of the hundreds of steps waits for the slower one: 10 to 50 times as long in all."""
 
 
 class Scanned(NamedTuple):
@@ -87,7 +83,7 @@ def scan(log_emission: Tensor, transition: Tensor, initial: Tensor, lengths: Ten
     chain, dtype = _in_dtype(_floored(transition, initial), log_emission.dtype)
     n_sequences, n_bins, n_states = log_emission.shape
     block = choose_block(n_bins, n_sequences, n_states)
-    with _few_threads(log_emission.numel() // block * n_states):
+    with few_threads(log_emission.numel() // block * n_states):
         return _scan_blocks(log_emission.to(dtype), transition, chain, lengths, block)
 
 
@@ -129,26 +125,12 @@ def scan_forward(log_emission: Tensor, transition: Tensor, initial: Tensor) -> T
         return None
     n_sequences, n_bins, n_states = log_emission.shape
     block = choose_block(n_bins, n_sequences, n_states)
-    with _few_threads(log_emission.numel() // block * n_states):
+    with few_threads(log_emission.numel() // block * n_states):
         emission, _ = _emissions(log_emission.to(dtype), block, chain.smallest)
         every = _bins_without_rescaling(chain.smallest, dtype)
         forward, _ = _edges(emission, chain, n_sequences, every)
         filtered, _ = _fill_forward(emission, chain.transition, forward, every)
         return _in_order(filtered.div_(filtered.sum(1, keepdim=True)), n_sequences, n_bins)
-
-
-@contextlib.contextmanager
-def _few_threads(numbers_per_step: int) -> Iterator[None]:
-    """Let torch use one thread where more only wait for one another, and as many as before afterwards."""
-    n_threads = torch.get_num_threads()
-    if n_threads == 1 or numbers_per_step >= WORTH_THREADS:
-        yield
-        return
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(n_threads)
 
 
 def choose_block(n_bins: int, n_sequences: int, n_states: int) -> int:
