@@ -173,10 +173,7 @@ class Blocks:
             costs = self._costs_of_insertion(node)
             if noise is not None:
                 costs += noise(len(costs))
-            if only is not None:
-                best = int(only[np.argmin(costs[only])])
-            else:
-                best = int(np.argmin(costs))
+            best = int(np.argmin(costs)) if only is None else int(only[np.argmin(costs[only])])
             if costs[best] > costs[home] - _LESS:
                 best = home
             self._shift(node, best, +1)
@@ -245,11 +242,31 @@ class Blocks:
             costs += change.sum(axis=1) - now[left, right]
         size, ends, log_factorial = self.size, self.ends, graph.log_factorial
         costs += np.asarray(graph.cost_of_degrees(size[left] + size[right], ends[left] + ends[right]))
-        costs -= np.asarray(graph.cost_of_degrees(size[left], ends[left]) + graph.cost_of_degrees(size[right], ends[right]))
+        costs -= np.asarray(
+            graph.cost_of_degrees(size[left], ends[left]) + graph.cost_of_degrees(size[right], ends[right])
+        )
         costs += log_factorial[size[left]] + log_factorial[size[right]] - log_factorial[size[left] + size[right]]
         if self.leaves:
             costs += np.log((size[left] + size[right]) / (size[left] * size[right]))
         return np.asarray(costs + graph.cost_of_number(graph.n_nodes, k - 1) - graph.cost_of_number(graph.n_nodes, k))
+
+
+def cost_of_repeats(graph: Graph, labels: Ints) -> float:
+    """Nats a corrected model spends on edges that cannot be: a pair joined twice, a node joined to itself.
+
+    Poisson edges of mean ``m`` cost ``m`` per pair that is not joined twice as well; given that no pair is, the chance
+    of an edge is ``m / (1 + m)`` and the cost ``log(1 + m)``. The integrals are not closed then, so the difference is
+    taken at the posterior means of the parameters, for a finished partition only.
+    """
+    if not graph.corrected:
+        return 0.0
+    blocks = Blocks(graph, labels, tied=False, leaves=False)
+    own, k = blocks.labels, blocks.n_blocks
+    rate = (1 + blocks.joined[:k, :k]) / (1 / graph.density + blocks.pairs[:k, :k])
+    share = (1 + graph.degree) * blocks.size[own] / (blocks.size[own] + blocks.ends[own])
+    mean = rate[np.ix_(own, own)] * np.multiply.outer(share, share)
+    above = np.triu_indices(graph.n_nodes, 1)
+    return float((mean[above] - np.log1p(mean[above])).sum() + np.diagonal(mean).sum() / 2)
 
 
 def _halve(sums: NDArray[Any]) -> NDArray[Any]:

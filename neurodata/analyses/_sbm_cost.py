@@ -99,7 +99,7 @@ class Graph:
         sizes = log_factorial[n - 1] - log_factorial[k - 1] - log_factorial[n - k]
         return float(sizes) + (np.log(2) if k > 2 else 0.0)
 
-    def cost_between(self, joined: Ints, weight: Floats, pairs: NDArray[Any]) -> float:
+    def cost_between(self, joined: NDArray[Any], weight: NDArray[Any], pairs: NDArray[Any]) -> float:
         """Cost of all pairs between blocks: each two blocks by themselves, or all alike, whichever is less."""
         above = np.triu_indices(len(joined), 1)
         joined, weight, pairs = joined[above], weight[above], pairs[above]

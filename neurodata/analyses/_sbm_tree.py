@@ -9,8 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodata.analyses._sbm_blocks import Blocks
-from neurodata.analyses._sbm_cost import Floats, Graph, Ints
+from neurodata.analyses._sbm_cost import Graph, Ints
 from neurodata.analyses._sbm_search import fit_blocks
+
+
+Sums = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +38,8 @@ class Tree:
 
 
 def grow_tree(graph: Graph, rng: np.random.Generator) -> Tree:
-    """Divide a graph, then each part, as long as that costs less; then gather the parts of each division."""
-    return _gather(graph, _divide(graph, np.arange(graph.n_nodes), rng))
+    """Divide a graph, then each part, as long as that costs less; then gather parts, and undo needless divisions."""
+    return _dissolve(graph, _gather(graph, _divide(graph, np.arange(graph.n_nodes), rng)))
 
 
 def _divide(graph: Graph, nodes: Ints, rng: np.random.Generator) -> Tree:
@@ -73,6 +76,19 @@ def _gather(graph: Graph, tree: Tree) -> Tree:
     return _gather(graph, Tree(tree.nodes, parents)) if len(groups) > 2 else Tree(tree.nodes, parents)
 
 
+def _dissolve(graph: Graph, tree: Tree) -> Tree:
+    """Let children take the place of their parent wherever the whole then costs less."""
+    tree = Tree(tree.nodes, tuple(_dissolve(graph, child) for child in tree.children))
+    now = cost_of_tree(graph, tree)
+    for child in tree.children:
+        if child.children:
+            rest = tuple(other for other in tree.children if other is not child)
+            flatter = Tree(tree.nodes, rest + child.children)
+            if cost_of_tree(graph, flatter) < now - 1e-9:
+                return _dissolve(graph, flatter)
+    return tree
+
+
 def _parent(children: list[Tree]) -> Tree:
     if len(children) == 1:
         return children[0]
@@ -83,7 +99,7 @@ def _join(groups: list[list[int]], a: int, b: int) -> list[list[int]]:
     return [group for place, group in enumerate(groups) if place not in (a, b)] + [groups[b] + groups[a]]
 
 
-def _sums_of(graph: Graph, children: tuple[Tree, ...]) -> tuple[Ints, Floats, NDArray[Any]]:
+def _sums_of(graph: Graph, children: tuple[Tree, ...]) -> Sums:
     """Joined pairs, weight and observed pairs between children, shape ``(child, child)`` each."""
     nodes = np.concatenate([child.nodes for child in children])
     labels = np.repeat(np.arange(len(children)), [len(child.nodes) for child in children])
@@ -92,14 +108,12 @@ def _sums_of(graph: Graph, children: tuple[Tree, ...]) -> tuple[Ints, Floats, ND
     return blocks.joined[inside], blocks.weight[inside], blocks.pairs[inside]
 
 
-def _cost_of_groups(
-    graph: Graph, sums: tuple[Ints, Floats, NDArray[Any]], sizes: Ints, groups: list[list[int]]
-) -> float:
+def _cost_of_groups(graph: Graph, sums: Sums, sizes: Ints, groups: list[list[int]]) -> float:
     """Cost of one division into groups of children and of the division of each group into its children."""
     member = np.zeros((len(sizes), len(groups)), np.int64)
     for place, group in enumerate(groups):
         member[group, place] = 1
-    joined, weight, pairs = (member.T @ matrix @ member for matrix in sums)
+    joined, weight, pairs = (np.asarray(member.T @ matrix @ member) for matrix in sums)
     total = graph.cost_of_partition(member.T @ sizes) + graph.cost_between(joined, weight, pairs)
     for group in groups:
         if len(group) > 1:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurodata.analyses._sbm_blocks import Blocks
+from neurodata.analyses._sbm_blocks import Blocks, cost_of_repeats
 from neurodata.analyses._sbm_cost import Floats, Graph, Ints, make_graph
 from neurodata.analyses._sbm_others import find_by_graph_tool, find_by_leiden
 from neurodata.analyses._sbm_search import fit_blocks
@@ -90,7 +90,7 @@ def communities(
     known = np.flatnonzero((~np.isnan(matrix)).sum(axis=0) > 0)
     inside = matrix[np.ix_(known, known)]
     graphs = _make_graphs(inside, degree_corrected, weighted)
-    nulls = [Blocks(graph, np.zeros(len(known), np.int64), tied=False, leaves=False).cost() for graph in graphs]
+    nulls = [_cost_of_partition(graph, np.zeros(len(known), np.int64)) for graph in graphs]
     if method == "sbm":
         levels, cost, corrected = _fit(graphs, nulls, nested, seed)
     elif method == "graph-tool":
@@ -98,7 +98,7 @@ def communities(
         levels, cost, corrected = find_by_graph_tool(inside, tried, nested=nested, weighted=weighted, seed=seed)
     else:
         levels = [find_by_leiden(inside, weighted=weighted, seed=seed)]
-        cost, corrected = _cost_of_partition(graphs, levels[0])
+        cost, corrected = min((_cost_of_partition(graph, levels[0]), graph.corrected) for graph in graphs)
     spread = tuple(_spread(level, known, len(matrix)) for level in levels)
     n_blocks = int(spread[0].max()) + 1
     return Communities(
@@ -234,6 +234,7 @@ def _fit(graphs: list[Graph], nulls: list[float], nested: bool, seed: int) -> tu
         else:
             labels, cost = fit_blocks(graph, rng, leaves=False)
             levels = [labels]
+        cost -= cost_of_repeats(graph, levels[0])
         if cost > null - 1e-9:
             levels, cost = list_levels(Tree(np.arange(graph.n_nodes)), graph.n_nodes), null
         if best is None or cost < best[1]:
@@ -242,13 +243,9 @@ def _fit(graphs: list[Graph], nulls: list[float], nested: bool, seed: int) -> tu
     return best
 
 
-def _cost_of_partition(graphs: list[Graph], labels: Ints) -> tuple[float, bool]:
-    offered = [
-        (Blocks(graph, labels, tied=tied, leaves=False).cost(), graph.corrected)
-        for graph in graphs
-        for tied in (True, False)
-    ]
-    return min(offered)
+def _cost_of_partition(graph: Graph, labels: Ints) -> float:
+    costs = [Blocks(graph, labels, tied=tied, leaves=False).cost() for tied in (True, False)]
+    return min(costs) - cost_of_repeats(graph, labels)
 
 
 def _spread(labels: Ints, known: Ints, n_nodes: int) -> Ints:

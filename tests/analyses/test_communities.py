@@ -34,13 +34,15 @@ def test_blocks_that_differ_in_weight_alone_are_found_by_weight_alone(seed):
     assert nmi(graph.labels, unweighted.labels) == 0
 
 
-@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
-def test_blocks_of_a_complete_graph_are_found(seed):
-    graph = simulate_block_graph(100, 4, density_inside=1.0, density_between=1.0, **BY_WEIGHT, seed=seed)
+@pytest.mark.parametrize(
+    ("n_nodes", "seed"), [(60, 0), *(pytest.param(100, seed, marks=pytest.mark.slow) for seed in range(3))]
+)
+def test_blocks_of_a_complete_graph_are_found(n_nodes, seed):
+    graph = simulate_block_graph(n_nodes, 4, density_inside=1.0, density_between=1.0, **BY_WEIGHT, seed=seed)
     assert nmi(graph.labels, communities(graph.weights, seed=seed).labels) >= 0.95
 
 
-@pytest.mark.parametrize("weighted", [True, False])
+@pytest.mark.parametrize("weighted", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_blocks_that_differ_in_density_alone_are_found_either_way(weighted):
     graph = simulate_block_graph(100, 4, **BY_TOPOLOGY, seed=0)
     assert nmi(graph.labels, communities(graph.weights, weighted=weighted).labels) >= 0.99
@@ -57,7 +59,7 @@ def test_nothing_is_found_where_nothing_is(seed, weight):
 
 
 def test_nothing_is_found_in_small_graphs_where_nothing_is():
-    for seed, density in product(range(5), (0.3, 1.0)):
+    for seed, density in product(range(2), (0.3, 1.0)):
         graph = simulate_block_graph(30, 1, density_inside=density, seed=seed)
         assert communities(graph.weights).n_communities == 0
 
@@ -76,17 +78,19 @@ def test_neither_the_order_of_nodes_nor_the_unit_of_weights_matters():
 
 
 def test_degrees_are_corrected_where_they_have_a_heavy_tail_and_not_elsewhere():
-    settings = {"density_inside": 0.3, "density_between": 0.03, "weight": "equal"}
-    tailed = simulate_block_graph(100, 3, **settings, degree_spread=0.8, seed=0)
-    found = communities(tailed.weights)
+    settings = {"density_inside": 0.1, "density_between": 0.005}
+    tailed = simulate_block_graph(120, 2, **settings, degree_spread=0.8, seed=0)
+    found = communities(tailed.weights, weighted=False)
     assert found.degree_corrected
     # Nodes of no edge belong nowhere.
     joined = tailed.weights.sum(axis=0) > 0
     assert nmi(tailed.labels[joined], found.labels[joined]) > 0.8
-    plain = communities(tailed.weights, degree_corrected="no")
-    assert plain.description_length > found.description_length + 20
-    assert nmi(tailed.labels[joined], plain.labels[joined]) < nmi(tailed.labels[joined], found.labels[joined])
-    assert not communities(simulate_block_graph(100, 3, **settings, seed=0).weights).degree_corrected
+    plain = communities(tailed.weights, weighted=False, degree_corrected="no")
+    assert plain.description_length > found.description_length + 10
+    assert nmi(tailed.labels[joined], plain.labels[joined]) < 0.7
+    alike = communities(simulate_block_graph(120, 2, **settings, seed=0).weights, weighted=False)
+    assert not alike.degree_corrected
+    assert alike.n_communities == 2
 
 
 def test_levels_are_nested_and_find_blocks_within_blocks():
@@ -210,9 +214,7 @@ def test_the_search_finds_the_best_of_all_partitions_of_a_small_graph():
     made = simulate_block_graph(9, 2, density_inside=1.0, density_between=1.0, mean_inside=30.0, seed=4)
     graph = make_graph(made.weights, corrected=False, weighted=True)
     best = min(
-        Blocks(graph, np.array(partition), tied=tied, leaves=False).cost()
-        for partition in product(range(2), repeat=9)
-        for tied in (True,)
+        Blocks(graph, np.array(partition), tied=True, leaves=False).cost() for partition in product(range(2), repeat=9)
     )
     assert communities(made.weights, nested=False).description_length == pytest.approx(best)
 
@@ -222,12 +224,13 @@ def test_the_search_finds_the_best_of_all_partitions_of_a_small_graph():
 
 def test_leiden_finds_dense_blocks_by_seed_and_leaves_other_random_numbers_alone():
     pytest.importorskip("igraph")
-    graph = simulate_block_graph(60, 3, density_inside=0.6, density_between=0.05, seed=0)
+    graph = simulate_block_graph(60, 3, density_inside=0.7, density_between=0.05, mean_inside=2.0, seed=0)
     found = communities(graph.weights, method="leiden", seed=3)
     assert nmi(graph.labels, found.labels) >= 0.95
     np.testing.assert_array_equal(found.labels, communities(graph.weights, method="leiden", seed=3).labels)
     own = communities(graph.weights, nested=False)
-    assert own.description_length <= found.description_length + 1e-6 < found.null_description_length
+    assert own.description_length <= found.description_length + 1e-6
+    assert found.description_length < found.null_description_length
     noise = simulate_block_graph(60, 1, seed=0).weights
     assert communities(noise, method="leiden").description_length > communities(noise).description_length
 
@@ -257,7 +260,9 @@ def changed(row, column, value, mirror=True):
         pytest.param(np.ones((3, 4)), r"square matrix, got shape \(3, 4\)", id="not square"),
         pytest.param(np.ones(3), r"square matrix, got shape \(3,\)", id="one axis"),
         pytest.param(np.ones((1, 1)), r"at least 2 nodes, got 1", id="one node"),
-        pytest.param(changed(1, 2, 1.5, mirror=False), r"\[1, 2\] and \[2, 1\] differ by 0.5. Symmetrise", id="asymmetric"),
+        pytest.param(
+            changed(1, 2, 1.5, mirror=False), r"\[1, 2\] and \[2, 1\] differ by 0.5. Symmetrise", id="asymmetric"
+        ),
         pytest.param(changed(1, 2, np.nan, mirror=False), r"\[1, 2\] and \[2, 1\]: only one .*NaN", id="NaN one way"),
         pytest.param(changed(0, 3, -2.0), r"2 of 16 weights are negative, the first at \[0, 3\]: -2\.", id="negative"),
         pytest.param(changed(0, 3, np.inf), r"2 of 16 weights are infinite", id="infinite"),
