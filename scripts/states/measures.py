@@ -38,11 +38,10 @@ def hold_out_end(n_bins: int, length: int, share: float, guard: int) -> Parts:
 
 
 def hold_out_thirds(n_bins: int, length: int, guard: int) -> Parts:
-    """Hold out every third block of a recording, without the guard at both its ends; the others two by two."""
+    """Hold out every third block of a recording, without the guard at both its ends; each block is a sequence."""
     blocks = _cut(0, n_bins, length)
     test = [slice(block.start + guard, block.stop - guard) for block in blocks[2::3]]
-    rest = [blocks[at : at + 2] for at in range(0, len(blocks), 3)]
-    return Parts([slice(pair[0].start, pair[-1].stop) for pair in rest], test)
+    return Parts([block for place, block in enumerate(blocks) if place % 3 != 2], test)
 
 
 def trailing_mean(sequences: Arrays, n_bins: int) -> Arrays:
