@@ -111,8 +111,7 @@ def make_state_time_figure(
             whose = ", ".join(plain(strip.name, 20) for strip in strips if tuple(strip.classes) == classes)
             handles.insert(0, Patch(alpha=0, label=f"{whose}:"))
         figure.legend(handles=handles, loc=where, ncols=min(len(handles), 10), fontsize=8)
-    if title:
-        figure.suptitle(plain(title, 120), x=0.01, ha="left", fontsize=10)
+    axes[0].set_title(plain(title, 120))  # under the legend, which may be as wide
     return figure
 
 
@@ -180,7 +179,7 @@ def make_state_trials_figure(
     axes[0, 0].set_ylabel("trial")
     axes[1, 0].set_ylabel("share of trials")
     handles = [Patch(facecolor=colour, label=plain(name, 20)) for name, colour in zip(state_names, colours)]
-    figure.legend(handles=handles, loc="outside upper right", ncols=min(len(handles), 10), fontsize=8)
+    figure.legend(handles=handles, loc="outside lower right", ncols=min(len(handles), 10), fontsize=8)
     if title:
         figure.suptitle(plain(title, 120), x=0.01, ha="left", fontsize=10)
     return figure

@@ -16,8 +16,7 @@ import neurodata as nd
 from neurodata.loaders.datasets.kato_brain_2015 import STATES
 from neurodata.models import SwitchingGLM
 from neurodata.recording.recording import Recording
-from neurodata.report.coupling_figures import make_state_weights_figure
-from neurodata.report.state_figures import Strip, Trace, make_state_time_figure
+from neurodata.report.state_figures import Strip, make_state_time_figure
 
 from .fits import NO_HISTORY, SEED, choose_states, cluster, decode, fit, likelihoods, write_png
 from .measures import (
@@ -36,6 +35,7 @@ N_COMPONENTS = 10
 RATE_HZ = 3.0
 AR = {"emission": "gaussian", "prior": "gaussian", "state_variance": True}
 ONE, PLAIN = "AR, one state", "HMM without history"
+AR_STATES, CLUSTERS = "AR states", "k-means, of traces and their changes"
 MAJORITY, TOLD = "always the commonest motor state", "told in training: logistic regression"
 _N_SHIFTS = 200
 _BLOCK, _GUARD, _SHIFT = 60, 5, 20
@@ -54,11 +54,14 @@ class Worm:
         Motor states of the held-out sequences, by a classifier that was told those of the training sequences.
     classes
         Motor states of the training and of the held-out sequences.
+    rate_hz
+        Of all of them.
     """
 
     states: dict[str, tuple[Arrays, Arrays]]
     told: Arrays
     classes: tuple[Arrays, Arrays]
+    rate_hz: float
 
 
 def score_worms(recordings: list[Recording], output: Path) -> list[tuple[str, pd.DataFrame]]:
@@ -69,7 +72,7 @@ def score_worms(recordings: list[Recording], output: Path) -> list[tuple[str, pd
     codes = [_codes(recording, worms["time"].values) for recording in recordings]
     own = [_fit_one(recording) for recording in recordings]
     across = [_fit_across(shared, codes, place) for place in range(len(recordings))]
-    _draw(recordings[0], output)
+    _draw(own[0][0], output)
     counts = pd.concat([table for _, table in own]).groupby("model", sort=False)
     likelihood = pd.DataFrame(
         [{"model": model, "log-likelihood per bin and component": shown(interval(rows["value"].to_numpy()))} | _ahead(rows)
@@ -104,7 +107,7 @@ def _fit_one(recording: Recording) -> tuple[Worm, pd.DataFrame]:
     reference = next(row["value"] for row in rows if row["model"] == ONE)
     table = pd.DataFrame(rows).assign(ahead=lambda t: t["value"] - reference)
     print(f"{recording.recording_id}: {chosen} AR states by likelihood", flush=True)
-    return Worm(states, decode(changing[0], classes[0], changing[1]), classes), table
+    return Worm(states, decode(changing[0], classes[0], changing[1]), classes, rate), table
 
 
 def _fit_across(shared: xr.Dataset, codes: list[NDArray[np.int64]], place: int) -> Worm:
@@ -120,7 +123,7 @@ def _fit_across(shared: xr.Dataset, codes: list[NDArray[np.int64]], place: int) 
     pick_changing = ([changing[other] for other in others], [changing[place]])
     states, _ = _states(pick, pick_changing)
     kept = ([classes[other] for other in others], [classes[place]])
-    return Worm(states, decode(pick_changing[0], kept[0], pick_changing[1]), kept)
+    return Worm(states, decode(pick_changing[0], kept[0], pick_changing[1]), kept, RATE_HZ)
 
 
 def _states(
@@ -128,12 +131,13 @@ def _states(
 ) -> tuple[dict[str, tuple[Arrays, Arrays]], dict[str, SwitchingGLM]]:
     """Eight states by every method, and the models whose likelihoods can be compared."""
     n_states = len(STATES)
-    models = {"AR states": fit(plain[0], n_states, **AR), PLAIN: fit(plain[0], n_states, **AR | NO_HISTORY)}
+    models = {AR_STATES: fit(plain[0], n_states, **AR), PLAIN: fit(plain[0], n_states, **AR | NO_HISTORY)}
     states = {name: _predict(model, *plain) for name, model in models.items()}
-    with_changes = fit(changing[0], n_states, **AR | NO_HISTORY)
-    states["HMM without history, of traces and their changes"] = _predict(with_changes, *changing)
+    for name, options in ((AR_STATES, AR), (PLAIN, AR | NO_HISTORY)):
+        with_changes = fit(changing[0], n_states, **options)
+        states[f"{name}, of traces and their changes"] = _predict(with_changes, *changing)
     states["k-means"] = cluster(*plain, n_states, scale=False)
-    states["k-means, of traces and their changes"] = cluster(*changing, n_states, scale=False)
+    states[CLUSTERS] = cluster(*changing, n_states, scale=False)
     return states, models
 
 
@@ -175,7 +179,7 @@ def _agree(worm: Worm, name: str, seed: int) -> list[tuple[float, NDArray[np.flo
         lambda states: accuracy(one_to_one[states], truth),
         lambda states: balanced(by_class[states], truth),
     )
-    smallest = round(_SHIFT * RATE_HZ)
+    smallest = round(_SHIFT * worm.rate_hz)
     shifts = np.random.default_rng((SEED, seed)).integers(smallest, len(test) - smallest, _N_SHIFTS)
     return [(measure(test), np.array([measure(np.roll(test, by)) for by in shifts])) for measure in measures]
 
@@ -211,26 +215,14 @@ def _codes(recording: Recording, seconds: NDArray[np.float64]) -> NDArray[np.int
     return np.asarray(states["code"].values[place.clip(0)], np.int64)
 
 
-def _draw(recording: Recording, output: Path) -> None:
-    """The first worm's held-out minutes end to end."""
-    signal = recording.signals["calcium"]
-    values, seconds = np.asarray(signal.values, np.float64), np.asarray(signal["time"].values)
-    rate = 1 / float(np.median(np.diff(seconds)))
-    parts = hold_out_thirds(len(values), round(_BLOCK * rate), round(_GUARD * rate))
-    train, test = _components(*parts.of(values))
-    model = fit(train, len(STATES), **AR)
-    classes = parts.of(_codes(recording, seconds))
-    found = np.concatenate(model.predict(test))
-    one_to_one = match(np.concatenate(model.predict(train)), np.concatenate(classes[0]), len(STATES))
-    plain = fit(train, len(STATES), **AR | NO_HISTORY)
-    plain_to_one = match(np.concatenate(plain.predict(train)), np.concatenate(classes[0]), len(STATES))
-    time = np.arange(len(found)) / rate
-    strips = [
-        Strip("AR states, matched", one_to_one[found], STATES),
-        Strip("HMM without history, matched", plain_to_one[np.concatenate(plain.predict(test))], STATES),
-        Strip("authors", np.concatenate(classes[1]), STATES),
-    ]
-    rows = [Trace("components", np.concatenate(test)[:, :3], ["first", "second", "third"])]
-    title = "Worm 1, its six held-out stretches of 50 s end to end; states were matched to the authors' in training"
-    write_png(output / "states_worms_time.png", make_state_time_figure, time, strips, rows, title=title)
-    write_png(output / "states_worms_weights.png", make_state_weights_figure, model.weights_)
+def _draw(worm: Worm, output: Path) -> None:
+    """A worm's held-out stretches end to end."""
+    classes = np.concatenate(worm.classes[0])
+    strips = []
+    for name in (AR_STATES, CLUSTERS):
+        train, test = (np.concatenate(part) for part in worm.states[name])
+        strips.append(Strip(name, match(train, classes, len(STATES))[test], STATES))
+    strips.append(Strip("authors' motor states", np.concatenate(worm.classes[1]), STATES))
+    time = np.arange(len(strips[0].codes)) / worm.rate_hz
+    title = "Worm 1, its six held-out stretches of 50 s end to end; states matched to the authors' in training"
+    write_png(output / "states_worms_time.png", make_state_time_figure, time, strips, title=title)
