@@ -126,7 +126,7 @@ def fixed_loadings(data: Tensor, grams: Tensor, *, nonnegative: bool) -> Tensor:
 
 def row_loadings(rows: Rows, others: Sequence[Tensor], *, nonnegative: bool) -> Tensor:
     """Return the loadings ``(component, row)`` of rows, the factors ``(component, index)`` of the other modes fixed."""
-    data, grams = row_equations(rows, others, outer(others), [pairs_of(factor) for factor in others])
+    data, grams = row_equations(rows, others, outer(others))
     found = fixed_loadings(data, grams, nonnegative=nonnegative)
     return _mark(found, rows.mask.flatten(1).any(1))
 

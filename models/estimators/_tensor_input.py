@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from neurodata.errors import NeurodataError
@@ -49,12 +50,12 @@ def _convert(values: Any) -> Tensor:
     if isinstance(values, Tensor):
         return values.detach().to(torch.float32 if values.dtype == torch.float32 else torch.float64)
     if isinstance(values, np.ma.MaskedArray):
-        values = values.astype(np.promote_types(values.dtype, np.float32)).filled(np.nan)
-    found = np.asarray(values)
+        kind = np.promote_types(values.dtype, np.float32)
+        values = np.where(np.ma.getmaskarray(values), np.nan, values.data).astype(kind)
+    found: NDArray[Any] = np.asarray(values)
     if found.dtype.kind not in "biuf":
         raise NeurodataError(f"expected a tensor of real numbers, got {found.dtype}")
-    kind = np.float32 if found.dtype == np.float32 else np.float64
-    return torch.from_numpy(np.array(found, kind))
+    return torch.from_numpy(np.array(found, np.float32 if found.dtype == np.float32 else np.float64))
 
 
 def check_ranks(rank: Any, shape: Sequence[int], model: str) -> list[int]:

@@ -188,8 +188,14 @@ class TensorFactorisation(BaseEstimator):  # type: ignore[misc]
     ) -> None:
         ranks = check_ranks(self.rank, source.shape, self.model)
         seeds = check_random_state(self.random_state).randint(2**31 - 1, size=int(self.n_restarts))
-        options = {"model": self.model, "nonnegative": bool(self.nonnegative), "double": dtype == torch.float64}
-        networks = ((TensorFactors(shape=source.shape, ranks=ranks, **options), int(seed)) for seed in seeds)
+        signs, double = bool(self.nonnegative), dtype == torch.float64
+        networks = (
+            (
+                TensorFactors(shape=source.shape, ranks=ranks, model=self.model, nonnegative=signs, double=double),
+                int(seed),
+            )
+            for seed in seeds
+        )
         self.task_, self.restarts_ = fit_restarts(
             given, networks, max_iter=int(self.max_iter), tol=self.tol, accelerator=self.accelerator, folder=folder
         )

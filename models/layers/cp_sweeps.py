@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -72,18 +73,29 @@ class Sums:
     squares: float = 0.0
 
 
-def pairs_of(factor: Tensor) -> Tensor:
-    """Return the products of every two rows of ``(component, index)``, shape ``(pair, index)``, pairs ``a ≤ b``."""
-    first, second = torch.triu_indices(len(factor), len(factor), device=factor.device)
+@cache
+def _upper(rank: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows and columns of the pairs ``a ≤ b``, and where each entry of a symmetric matrix is among them."""
+    first, second = torch.triu_indices(rank, rank, device=device)
+    place = torch.empty(rank, rank, dtype=torch.long, device=device)
+    place[first, second] = place[second, first] = torch.arange(len(first), device=device)
+    return first, second, place
+
+
+def pairs_of(factor: Tensor, summed: bool = False) -> Tensor:
+    """Return the products of every two rows of ``(component, index)``, shape ``(pair, index)``, pairs ``a ≤ b``.
+
+    ``summed`` over the index, shape ``(pair, 1)``.
+    """
+    first, second, _ = _upper(len(factor), factor.device)
+    if summed:
+        return (factor @ factor.T)[first, second][:, None]
     return factor[first] * factor[second]
 
 
 def full_grams(pairs: Tensor, rank: int) -> Tensor:
     """Return pairs ``(pair, index)`` as symmetric matrices, shape ``(component, component, index)``."""
-    first, second = torch.triu_indices(rank, rank, device=pairs.device)
-    place = torch.empty(rank, rank, dtype=torch.long, device=pairs.device)
-    place[first, second] = place[second, first] = torch.arange(len(first), device=pairs.device)
-    return pairs[place]
+    return pairs[_upper(rank, pairs.device)[2]]
 
 
 def outer(factors: Sequence[Tensor]) -> Tensor:
@@ -104,9 +116,9 @@ def contract(array: Tensor, factors: Sequence[Tensor], keep: int) -> Tensor:
     return array.reshape(rank, -1)
 
 
-def as_mask(pairs: Sequence[Tensor], sizes: Iterable[int]) -> list[Tensor]:
-    """Return the pairs of each mode, summed over the modes along which a mask has size 1."""
-    return [p.sum(1, keepdim=True) if size == 1 and p.shape[1] > 1 else p for p, size in zip(pairs, sizes, strict=True)]
+def mask_pairs(factors: Sequence[Tensor], sizes: Iterable[int]) -> list[Tensor]:
+    """Return the pairs of each mode's factor, summed over the modes along which a mask has size 1."""
+    return [pairs_of(factor, summed=size == 1) for factor, size in zip(factors, sizes, strict=True)]
 
 
 def hals(factor: Tensor, data: Tensor, grams: Tensor, inner: int) -> Tensor:
@@ -159,8 +171,10 @@ def least_squares(factor: Tensor, data: Tensor, grams: Tensor) -> Tensor:
     matrices = grams.permute(2, 0, 1) + pull[:, None, None] * torch.eye(rank, dtype=grams.dtype, device=grams.device)
     right = data + pull * factor
     if len(matrices) == 1:
-        return torch.linalg.solve(matrices[0], right)
-    return torch.linalg.solve(matrices, right.T[:, :, None])[:, :, 0].T.contiguous()
+        solved: Tensor = torch.linalg.solve(matrices[0], right)
+        return solved
+    solved = torch.linalg.solve(matrices, right.T[:, :, None])
+    return solved[:, :, 0].T.contiguous()
 
 
 def solve(factor: Tensor, data: Tensor, grams: Tensor, *, nonnegative: bool) -> Tensor:
@@ -175,9 +189,7 @@ def rescale(factor: Tensor, data: Tensor, grams: Tensor) -> Tensor:
     return factor * fit.clamp_min(0)
 
 
-def row_equations(
-    rows: Rows, factors: Sequence[Tensor], products: Tensor, pairs: Sequence[Tensor]
-) -> tuple[Tensor, Tensor]:
+def row_equations(rows: Rows, factors: Sequence[Tensor], products: Tensor) -> tuple[Tensor, Tensor]:
     """Return the normal equations of a block's row loadings: right sides and matrices, as `hals` takes them.
 
     Parameters
@@ -188,19 +200,16 @@ def row_equations(
         Those of the other modes.
     products
         Their `outer` product.
-    pairs
-        Their `pairs_of`.
     """
-    against = outer(as_mask(pairs, rows.mask.shape[1:]))
-    return products @ rows.values.T, full_grams(against @ rows.mask.flatten(1).T, len(factors[0]))
+    against = outer(mask_pairs(factors, rows.mask.shape[1:]))
+    return products @ rows.values.T, full_grams(against @ rows.mask.flatten(1).T, len(products))
 
 
 def add_rows(sums: Sums, rows: Rows, loadings: Tensor) -> None:
     """Add a block with its row loadings ``(component, row)`` to what the other modes need."""
     sums.data.view(len(loadings), -1).addmm_(loadings, rows.values)
-    mask = rows.mask.flatten(1)
-    (pairs,) = as_mask([pairs_of(loadings)], [len(mask)])
-    grams = (pairs @ mask).view(-1, *rows.mask.shape[1:])
+    pairs = pairs_of(loadings, summed=len(rows.mask) == 1)
+    grams = (pairs @ rows.mask.flatten(1)).view(-1, *rows.mask.shape[1:])
     sums.grams = grams if sums.grams is None else sums.grams + grams
     sums.squares += rows.squares
 
@@ -208,8 +217,7 @@ def add_rows(sums: Sums, rows: Rows, loadings: Tensor) -> None:
 def mode_equations(sums: Sums, factors: Sequence[Tensor], mode: int) -> tuple[Tensor, Tensor]:
     """Return the normal equations of a mode other than the rows, counted without them; as `hals` takes them."""
     assert sums.grams is not None
-    others = as_mask([pairs_of(factor) for factor in factors], sums.grams.shape[1:])
-    grams = contract(sums.grams, others, mode)
+    grams = contract(sums.grams, mask_pairs(factors, sums.grams.shape[1:]), mode)
     return contract(sums.data, factors, mode), full_grams(grams, len(factors[0]))
 
 
@@ -242,11 +250,11 @@ def sweep(
         Sum of squared residuals over observed entries after the sweep, and of the entries themselves.
     """
     others = factors[1:]
-    products, pairs = outer(others), [pairs_of(factor) for factor in others]
+    products = outer(others)
     sums = Sums(torch.zeros(len(products), *(f.shape[1] for f in others), dtype=products.dtype, device=products.device))
     rows_factor = factors[0].clone()
     for rows in blocks:
-        data, grams = row_equations(rows, others, products, pairs)
+        data, grams = row_equations(rows, others, products)
         place = slice(rows.first, rows.first + len(rows.values))
         start = rescale(rows_factor[:, place], data, grams) if first else rows_factor[:, place]
         rows_factor[:, place] = solve(start, data, grams, nonnegative=nonnegative)

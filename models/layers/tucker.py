@@ -10,7 +10,8 @@ from torch import Tensor
 
 def mode_product(tensor: Tensor, matrix: Tensor, mode: int) -> Tensor:
     """Return a tensor with one mode multiplied by a matrix ``(new, old)``."""
-    return torch.tensordot(matrix, tensor, dims=([1], [mode])).movedim(0, mode)
+    product: Tensor = torch.tensordot(matrix, tensor, dims=([1], [mode]))
+    return product.movedim(0, mode)
 
 
 def expand(core: Tensor, factors: Sequence[Tensor], skip: int | None = None) -> Tensor:

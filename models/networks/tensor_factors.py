@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -127,10 +126,6 @@ class TensorFactors(ArrayNetwork):
         if self.model == "tucker":
             return expand(self.core, list(self.factors))
         first, *others = [factor.T for factor in self.factors]
-        whole = (first.T * self.weights) @ outer(others)
-        return whole.view(self.hyperparameters["shape"])
-
-    @property
-    def size(self) -> int:
-        """Entries of the whole tensor."""
-        return math.prod(self.hyperparameters["shape"])
+        whole: Tensor = (first.T * self.weights) @ outer(others)
+        shape: list[int] = self.hyperparameters["shape"]
+        return whole.view(shape)

@@ -41,6 +41,8 @@ class Factorise(ArrayTask):
 
     GROWTH, CEILING_GROWTH, FALL = 1.05, 1.01, 1.5
 
+    network: TensorFactors
+
     def __init__(
         self,
         network: TensorFactors,

@@ -16,7 +16,6 @@ from neurodata.models.estimators._tensor_fit import fixed_loadings
 from neurodata.models.estimators.tensor_factorisation import choose_rank
 from neurodata.models.layers.cp import core_consistency, factor_match, subspace_match
 from neurodata.models.layers.cp_sweeps import outer, row_equations
-from neurodata.models.layers.cp_sweeps import pairs_of as pairs
 from neurodata.models.layers.tensor_rows import make_rows
 from neurodata.models.networks.tensor_factors import TensorFactors
 
@@ -108,7 +107,7 @@ def test_normal_equations_leave_missing_entries_out_exactly(missing):
     rows = make_rows(0, torch.from_numpy(values))
     assert tuple(rows.mask.shape) == {"nothing": (1, 1, 1, 1)}.get(missing, gaps)
     others = [torch.from_numpy(factor.T.copy()) for factor in factors[1:]]
-    data, grams = row_equations(rows, others, outer(others), [pairs(factor) for factor in others])
+    data, grams = row_equations(rows, others, outer(others))
     design = np.einsum("jr,kr,lr->jklr", *factors[1:]).reshape(-1, 3)
     found = fixed_loadings(data, grams, nonnegative=True)
     for i in range(shape[0]):
