@@ -22,8 +22,8 @@ from ._dynamic_solve import hide_entries, solve_courses, squared_residuals
 
 Floats = NDArray[np.float64]
 
-_BLOCK_MB = 64.0
-"""Size of a block before binning: few blocks, each small beside what a fit holds anyway."""
+_BLOCKS = 8
+"""A block is this part of the largest array allowed; a sweep holds a few copies of one."""
 _HIDDEN = 0.2
 """Share of entries that `DynamicConnectome.score` hides."""
 
@@ -239,7 +239,7 @@ class DynamicConnectome(BaseEstimator):  # type: ignore[misc]
             bin_frames=self.bin_frames,
             shared_time=self.shared_time,
             pairs=pairs,
-            block_mb=min(_BLOCK_MB, self.whole_mb),
+            block_mb=self.whole_mb / _BLOCKS,
         )
 
     def _matched(self, traces: Traces, rate_hz: float | None, names: Sequence[str] | None) -> list[Floats]:

@@ -88,7 +88,7 @@ def make_block_figure(
             axis.axvline(edge, color="white", lw=1.2)
         n_blocks = len(np.unique(label))
         _draw_strip(axis, label[order], [OKABE_ITO[i % len(OKABE_ITO)] for i in range(int(label.max()) + 1)])
-        axis.set_title(f"motif {place + 1}: {n_blocks} communit{'y' if n_blocks == 1 else 'ies'}")
+        axis.set_title(f"motif {place + 1}: {n_blocks if n_blocks > 1 else 'no'} communities")
     return figure
 
 
