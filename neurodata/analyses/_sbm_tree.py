@@ -12,7 +12,6 @@ from neurodata.analyses._sbm_blocks import Blocks
 from neurodata.analyses._sbm_cost import Graph, Ints
 from neurodata.analyses._sbm_search import fit_blocks
 
-
 Sums = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 
 

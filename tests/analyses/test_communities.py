@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import sys
 import time
 from itertools import pairwise, product
 
@@ -110,6 +112,12 @@ def test_levels_are_nested_and_find_blocks_within_blocks():
     order = block_order(found.labels, found.levels)
     assert (np.diff(found.levels[-1][order]) >= 0).all()
     assert (np.diff(found.labels[order]) != 0).sum() == found.n_communities - 1
+
+
+def test_the_example_of_the_docstring_is_true():
+    results = doctest.testmod(sys.modules["neurodata.analyses.communities"])
+    assert results.attempted >= 4
+    assert results.failed == 0
 
 
 def test_labels_count_from_the_largest_block():
