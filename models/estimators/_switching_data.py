@@ -118,8 +118,8 @@ def _check_values(
 ) -> None:
     bad, told = known & ~np.isfinite(values), "hold NaN or infinity"
     if bad.any():
-        way = "where the mask says they are known" if masked else "; pass mask=, True where values are known"
-        raise NeurodataError(f"counts of sequence {number} {told} {_place(bad)} {way}".replace(" ;", ";"))
+        way = ", where the mask says they are known" if masked else "; pass mask=, True where values are known"
+        raise NeurodataError(f"counts of sequence {number} {told} {_place(bad)}{way}")
     if emission == "gaussian":
         return
     bad, told = known & (values < 0), "are negative"

@@ -91,7 +91,8 @@ def _mix(values: Tensor, generator: torch.Generator) -> Tensor:
     n_units = values.shape[1]
     if n_units <= _MOST:
         return values
-    return values @ (torch.randn(n_units, _MOST, generator=generator) / n_units**0.5)
+    mixed: Tensor = values @ (torch.randn(n_units, _MOST, generator=generator) / n_units**0.5)
+    return mixed
 
 
 def _group(gradients: NDArray[np.float32], n_states: int, seed: int) -> NDArray[np.int64]:
@@ -107,9 +108,9 @@ def start_from(network: SwitchingGlm, single: SwitchingGlm, bins: Bins, seed: in
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in network.named_parameters():
         parameter.copy_(single.get_parameter(name).expand(parameter.shape))
-    for parameter in (network.weight, network.state_bias):
-        if parameter is not None:
-            parameter += NOISE * torch.randn(parameter.shape, generator=generator)
+    for noisy in (network.weight, network.state_bias):
+        if noisy is not None:
+            noisy.add_(NOISE * torch.randn(noisy.shape, generator=generator))
     for name, buffer in network.named_buffers():
         if name not in ("log_transition", "log_initial"):
             buffer.copy_(single.get_buffer(name).expand(buffer.shape))

@@ -82,7 +82,7 @@ class Switching(ArrayTask):
 
     def configure_optimizers(self) -> Any:
         """Return Adam over all that is not set in closed form."""
-        return torch.optim.Adam(self.network.parameters(), self.learning_rate)
+        return torch.optim.Adam(self.network.parameters(), self.learning_rate, fused=True)
 
     def training_step(self, batch: Bins, batch_index: int) -> None:
         """Make one sweep over all bins."""

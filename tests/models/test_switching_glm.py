@@ -187,7 +187,9 @@ SIZES = {"n_units": 3, "n_states": 2}
 
 @pytest.mark.parametrize("emission", ["poisson", "gaussian"])
 def test_the_drive_is_what_the_equation_says(emission):
-    network = stirred(**SIZES, n_covariates=1, history_bins=2, self_history="separate", state_bias=True, emission=emission)
+    network = stirred(
+        **SIZES, n_covariates=1, history_bins=2, self_history="separate", state_bias=True, emission=emission
+    )
     values, extra = np.random.default_rng(0).poisson(1.0, (1, 5, 3)), np.random.default_rng(1).normal(size=(1, 5, 1))
     bins = network.lay_out(sequences_of(values, covariates=extra))
     drive = network.drive(bins, network.edges()).detach().numpy()
