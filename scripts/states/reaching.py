@@ -29,6 +29,7 @@ from .fits import (
 )  # fmt: skip
 from .measures import (
     Arrays,
+    Parts,
     balanced,
     correlation,
     hold_out_end,
@@ -45,13 +46,12 @@ N_UNITS = 30
 def score_reaching(recording: Recording, name: str, output: Path) -> list[tuple[str, pd.DataFrame]]:
     """Spikes of motor or somatosensory cortex, 50 ms bins; the last quarter is held out, 10 s before it unused."""
     counts = np.asarray(recording.signals["spike_counts"].values, np.float64)
-    speed = np.linalg.norm(np.asarray(recording.signals["hand_velocity"].values, np.float64), axis=1)
+    velocity = np.asarray(recording.signals["hand_velocity"].values, np.float64)
     parts = hold_out_end(len(counts), length=200, share=0.25, guard=200)
     busiest = np.sort(np.argsort(-np.concatenate(parts.of(counts)[0]).mean(axis=0))[:N_UNITS])
     train, test = parts.of(counts[:, busiest])
-    speeds, held_out_speed = parts.of(speed)
-    moving = [(part > np.median(np.concatenate(speeds))).astype(int) for part in speeds]
-    moved = [(part > np.median(np.concatenate(speeds))).astype(int) for part in held_out_speed]
+    behaviour = _classes(velocity, parts)
+    speeds, held_out_speed = parts.of(np.linalg.norm(velocity, axis=1))
 
     chosen, curve = choose_states(train, COUNTS)
     models = {
@@ -70,17 +70,6 @@ def score_reaching(recording: Recording, name: str, output: Path) -> list[tuple[
         total, [np.digitize(part.sum(axis=1), _cuts(smooth, chosen)) for part in smooth_test],
     )  # fmt: skip
 
-    fast, trace = [], []
-    for key, (of_train, of_test) in states.items():
-        n = int(max(part.max() for part in of_train + of_test)) + 1
-        by_class = read_out(np.concatenate(of_train), np.concatenate(moving), n)
-        by_mean = read_out_mean(np.concatenate(of_train), np.concatenate(speeds), n)
-        fast.append(measured(key, score([by_class[part] for part in of_test], moved, balanced, shifted=200, seed=SEED)))
-        predicted = [by_mean[part] for part in of_test]
-        trace.append(measured(key, score(predicted, held_out_speed, correlation, shifted=200, seed=SEED)))
-    told = decode(smooth, moving, smooth_test)
-    fast.append(measured("told in training: logistic regression", score(told, moved, balanced, shifted=200, seed=SEED)))
-
     _draw_reaching(name, output, models[f"switching GLM, {chosen} states"], curve, chosen, test, held_out_speed)
     where = (
         f"{name.upper()}, {N_UNITS} busiest of {counts.shape[1]} units, {len(train)} and {len(test)} sequences of 10 s"
@@ -88,9 +77,61 @@ def score_reaching(recording: Recording, name: str, output: Path) -> list[tuple[
     return [
         (f"{where}: number of states, within training (chosen: {chosen})", curve_table(curve)),
         (f"{where}: held-out log-likelihood", compare_likelihoods(train, test, models, "one state (GLM)")),
-        (f"{where}: faster or slower than the median speed, balanced accuracy", pd.DataFrame(fast)),
-        (f"{where}: correlation of the states' training speed with held-out speed", pd.DataFrame(trace)),
+        *(
+            (f"{where}: {title}", _follow(states, smooth, smooth_test, *classes))
+            for title, classes in behaviour.items()
+        ),
+        (
+            f"{where}: correlation of the states' training speed with held-out speed",
+            _trace(states, speeds, held_out_speed),
+        ),
     ]
+
+
+def _classes(velocity: NDArray[np.float64], parts: Parts) -> dict[str, tuple[Arrays, Arrays]]:
+    """What states may follow: title → class of each bin in training and held-out sequences, -1 where it has none."""
+    speed = np.linalg.norm(velocity, axis=1)
+    in_training = np.concatenate(parts.of(speed)[0])
+    moving = (speed > np.median(in_training)).astype(int)
+    quadrant = np.floor(np.arctan2(velocity[:, 1], velocity[:, 0]) / (np.pi / 2)).astype(int) % 4
+    direction = np.where(speed > np.quantile(in_training, 0.75), quadrant, -1)
+    return {
+        "faster or slower than the median speed, balanced accuracy (chance 0.5)": parts.of(moving),
+        "which quarter of the plane the hand goes to, its fastest quarter of bins, balanced accuracy (chance 0.25)":
+            parts.of(direction),
+    }  # fmt: skip
+
+
+def _follow(
+    states: dict[str, tuple[Arrays, Arrays]], smooth: Arrays, smooth_test: Arrays, classes: Arrays, held_out: Arrays
+) -> pd.DataFrame:
+    """How well held-out classes are read out of states, and of counts by a classifier told those of training."""
+    counted, counted_test = [part >= 0 for part in classes], [part >= 0 for part in held_out]
+    known, truth = _pick(classes, counted), _pick(held_out, counted_test)
+    rows = []
+    for name, (train, test) in states.items():
+        n = int(max(part.max() for part in train + test)) + 1
+        by_class = read_out(np.concatenate(_pick(train, counted)), np.concatenate(known), n)
+        predicted = [by_class[part] for part in _pick(test, counted_test)]
+        rows.append(measured(name, score(predicted, truth, balanced, shifted=100, seed=SEED)))
+    told = decode(_pick(smooth, counted), known, _pick(smooth_test, counted_test))
+    rows.append(measured("told in training: logistic regression", score(told, truth, balanced, shifted=100, seed=SEED)))
+    return pd.DataFrame(rows)
+
+
+def _trace(states: dict[str, tuple[Arrays, Arrays]], speeds: Arrays, held_out: Arrays) -> pd.DataFrame:
+    """How the mean speed of each state in training correlates with held-out speed."""
+    rows = []
+    for name, (train, test) in states.items():
+        n = int(max(part.max() for part in train + test)) + 1
+        by_mean = read_out_mean(np.concatenate(train), np.concatenate(speeds), n)
+        found = score([by_mean[part] for part in test], held_out, correlation, shifted=100, seed=SEED)
+        rows.append(measured(name, found))
+    return pd.DataFrame(rows)
+
+
+def _pick(sequences: Arrays, chosen: Arrays) -> Arrays:
+    return [values[wanted] for values, wanted in zip(sequences, chosen)]
 
 
 def _cuts(train: Arrays, n_classes: int) -> NDArray[np.float64]:
