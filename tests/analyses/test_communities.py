@@ -79,9 +79,11 @@ def test_neither_the_order_of_nodes_nor_the_unit_of_weights_matters():
         assert scaled.description_length == pytest.approx(found.description_length)
 
 
-def test_degrees_are_corrected_where_they_have_a_heavy_tail_and_not_elsewhere():
-    settings = {"density_inside": 0.1, "density_between": 0.005}
-    tailed = simulate_block_graph(120, 2, **settings, degree_spread=0.8, seed=0)
+SPARSE = {"density_inside": 0.1, "density_between": 0.005}
+
+
+def test_degrees_are_corrected_where_they_have_a_heavy_tail():
+    tailed = simulate_block_graph(120, 2, **SPARSE, degree_spread=0.8, seed=0)
     found = communities(tailed.weights, weighted=False)
     assert found.degree_corrected
     # Nodes of no edge belong nowhere.
@@ -90,7 +92,11 @@ def test_degrees_are_corrected_where_they_have_a_heavy_tail_and_not_elsewhere():
     plain = communities(tailed.weights, weighted=False, degree_corrected="no")
     assert plain.description_length > found.description_length + 10
     assert nmi(tailed.labels[joined], plain.labels[joined]) < 0.7
-    alike = communities(simulate_block_graph(120, 2, **settings, seed=0).weights, weighted=False)
+
+
+@pytest.mark.slow
+def test_degrees_are_not_corrected_where_nodes_of_a_block_are_alike():
+    alike = communities(simulate_block_graph(120, 2, **SPARSE, seed=0).weights, weighted=False)
     assert not alike.degree_corrected
     assert alike.n_communities == 2
 
