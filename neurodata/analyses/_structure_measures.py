@@ -58,7 +58,7 @@ def make_functional(
     named = np.flatnonzero(names != "")
     if len(named) < 2 or len(set(names[named])) < len(named):
         raise NeurodataError(
-            f"expected two named channels or more, each name once, got {len(named)} named: {sorted(names[named])[:10]}"
+            f"expected two named channels or more, each name once, got {len(named)} named: {', '.join(sorted(names[named])[:10]) or 'none'}"
         )
     if given is not None:
         values = _without(values, np.asarray(given, dtype=np.float64))

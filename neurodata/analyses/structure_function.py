@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
+from scipy.stats import t as student_t
 
 from neurodata import names as words
 from neurodata.analyses._structure_measures import make_functional as make_functional
@@ -31,7 +32,7 @@ class StructureFunction:
     ----------
     table
         One row per kind of connection and statistic (``auc``, ``spearman``, ``pearson``): ``value``; ``low`` and ``high``
-        of its 95 % interval over animals (NaN for one animal); of the nulls ``labels`` and ``degree`` the mean
+        of its 95 % interval over animals (NaN for one animal; wide for few); of the nulls ``labels`` and ``degree`` the mean
         (``labels_mean``), standard deviation, ``labels_z`` and two-sided ``labels_p``; ``n_neurons``, ``n_pairs``,
         ``n_connected``, ``n_animals``.
     animals
@@ -63,13 +64,13 @@ def structure_function(
     absolute: bool = True,
     symmetrise: str = "max",
     n_nulls: int = 1000,
-    n_bootstrap: int = 1000,
     seed: int = 0,
 ) -> StructureFunction:
     """Compare functional matrices of named neurons with a connectome, on shared neurons only, beside two nulls.
 
-    Matrices of several animals are averaged pair by pair over the animals that have both neurons; the interval comes from
-    drawing animals with replacement (percentiles), and says little for fewer than five. A pair whose functional value or
+    Matrices of several animals are averaged pair by pair over the animals that have both neurons. The interval leaves out
+    one animal at a time (jackknife, Student's t); drawing animals with replacement would average fewer of them, and the
+    interval of simulated worms then lay below their score (AUC 0.91 with 0.82 … 0.89). A pair whose functional value or
     wiring is unknown is left out, as is a neuron with itself. If all functional matrices are symmetric (covariances),
     each unordered pair counts once and is compared with the connectome made symmetric; else each direction counts.
 
@@ -91,8 +92,8 @@ def structure_function(
         Compare absolute values: an inhibitory connection makes a negative covariance.
     symmetrise
         Rule by which two directions become one for symmetric functional matrices: ``"max"``, ``"mean"`` or ``"sum"``.
-    n_nulls, n_bootstrap
-        Shuffled graphs of each null, and draws of animals.
+    n_nulls
+        Shuffled graphs of each null.
     seed
         Source of chance.
 
@@ -103,7 +104,6 @@ def structure_function(
         of them is connected.
     """
     check_positive("n_nulls", n_nulls)
-    check_positive("n_bootstrap", n_bootstrap)
     animals = [functional] if isinstance(functional, xr.DataArray) else list(functional)
     matrices = [_named(matrix, f"functional matrix {i}") for i, matrix in enumerate(animals)]
     if not matrices:
@@ -122,7 +122,7 @@ def structure_function(
         compared = _Compared.of(matrices, structure, unordered, absolute, symmetrise, name)
         left_out |= dict.fromkeys(compared.left_out)
         rng = np.random.default_rng([seed, number])
-        values, low, high = compared.scores(n_bootstrap, rng)
+        values, low, high = compared.scores()
         shuffles = {
             null: null_scores(compared.structure, compared.pairs_of, compared.scorer, n_nulls, rng, null)
             for null in NULLS
@@ -210,20 +210,17 @@ class _Compared:
             "n_animals": len(self.stack),
         }
 
-    def scores(
-        self, n_bootstrap: int, rng: np.random.Generator
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Statistics of the animals' mean, and the ends of their intervals."""
+    def scores(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Statistics of the animals' mean, and the ends of their 95 % intervals."""
         weights, n = self.pairs_of(self.structure), len(self.stack)
         values = self.scorer.scores(weights)
         if n == 1:
             return values, np.full(3, np.nan), np.full(3, np.nan)
-        draws = [
-            PairScorer(_mean(self.stack[rng.integers(0, n, n)], self.absolute)).scores(weights)
-            for _ in range(n_bootstrap)
-        ]
-        low, high = np.nanpercentile(draws, [2.5, 97.5], axis=0)
-        return values, low, high
+        without = [PairScorer(_mean(np.delete(self.stack, i, axis=0), self.absolute)).scores(weights) for i in range(n)]
+        error = np.sqrt((n - 1) / n * ((without - np.mean(without, axis=0)) ** 2).sum(axis=0))
+        half = student_t.ppf(0.975, n - 1) * error
+        floors = np.array([0.0, -1.0, -1.0])
+        return values, np.maximum(values - half, floors), np.minimum(values + half, 1.0)
 
     def each_animal(self) -> list[dict[str, Any]]:
         weights, rows = self.pairs_of(self.structure), []

@@ -10,7 +10,7 @@ import pytest
 from neurodata.errors import NeurodataError, RawFileError
 from neurodata.identity.celegans import MALE_ONLY, NAMES
 from neurodata.loaders.connectomes import open_connectome
-from neurodata.recording.consensus import consensus
+from neurodata.recording.consensus import consensus, join
 from neurodata.recording.recording import Recording
 from neurodata.store.write import write_recording
 
@@ -408,7 +408,8 @@ def test_published_synapses_keep_their_direction_and_names(real_data):
 
 
 def test_a_consensus_of_the_published_adults_keeps_who_saw_each_edge(real_data):
-    wiring = open_connectome(real_data(FOLDER))
+    folder = real_data(FOLDER)
+    wiring = join([open_connectome(folder / f"chemical_WitvlietA_0{i}.csv") for i in (7, 8)])
     adults = consensus(wiring, kind="chemical", source=["WitvlietA_07", "WitvlietA_08"], min_sources=2)
     edges = adults.edges.set_index(["pre", "post"])
     one, two = (wiring.matrix("chemical", f"WitvlietA_0{i}") for i in (7, 8))
