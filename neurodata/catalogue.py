@@ -57,7 +57,8 @@ def read_entry(kind: str, name: str) -> Any:
         )
     module = importlib.import_module(f"{CATALOGUES[kind]}.{name}")
     wanted = name.replace("_", "").lower()
-    for attribute, value in vars(module).items():
+    # The very name first: an analysis `affinity` may return a dataclass `Affinity`.
+    for attribute, value in sorted(vars(module).items(), key=lambda item: item[0] != name):
         if attribute.replace("_", "").lower() == wanted and getattr(value, "__module__", None) == module.__name__:
             return value
     raise NeurodataError(f"{module.__name__} holds no function or class called {name!r} (case and '_' aside)")
