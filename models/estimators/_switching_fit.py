@@ -28,13 +28,14 @@ def make_network(estimator: Any, sequences: Sequences) -> SwitchingGlm:
     state_bias = estimator.state_bias
     if state_bias is None:
         state_bias = estimator.emission == "gaussian" or estimator.history_bins == 0
-    names = "n_states emission link history history_bins n_filters self_history state_covariates state_variance prior"
+    names = "emission link history self_history state_covariates state_variance prior"
     network = SwitchingGlm(
         n_units=sequences.values.shape[2],
         n_covariates=sequences.covariates.shape[2],
         state_bias=bool(state_bias),
         prior_scale=float(estimator.prior_scale),
         **{name: getattr(estimator, name) for name in names.split()},
+        **{name: int(getattr(estimator, name)) for name in ("n_states", "history_bins", "n_filters")},
     )
     _set_scales(network, sequences)
     return network

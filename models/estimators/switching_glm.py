@@ -89,7 +89,7 @@ class SwitchingGLM(BaseEstimator):  # type: ignore[misc]
     allow_twins
         Do not refuse a fit in which two states are the same.
     accelerator
-        As for ``lightning.Trainer``.
+        As for ``lightning.Trainer``; a GPU pays with hundreds of units.
     random_state
         Seed, or generator, of all that is drawn.
 
@@ -145,7 +145,7 @@ class SwitchingGLM(BaseEstimator):  # type: ignore[misc]
         learning_rate: float = 0.02,
         stickiness: float = 10.0,
         allow_twins: bool = False,
-        accelerator: str = "auto",
+        accelerator: str = "cpu",
         random_state: Any = None,
     ) -> None:
         self.n_states = n_states
@@ -208,8 +208,12 @@ class SwitchingGLM(BaseEstimator):  # type: ignore[misc]
 
     def _check(self) -> None:
         check_option("prior", self.prior, PRIORS)  # the network checks the others
-        for what in ("n_states", "n_restarts", "max_iter", "prior_scale", "learning_rate"):
+        for what in ("prior_scale", "learning_rate"):
             check_positive(what, getattr(self, what))
+        for what, least in (("n_states", 1), ("n_restarts", 1), ("max_iter", 1), ("history_bins", 0), ("n_filters", 1)):
+            value = getattr(self, what)
+            if not isinstance(value, (int, np.integer)) or value < least:
+                raise NeurodataError(f"{what} must be a whole number of {least} or more, got {value!r}")
         if self.connectome is not None and self.prior != "connectome":
             raise NeurodataError(
                 f"a connectome was given, but prior={self.prior!r} does not use it; prior='connectome'"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import estimator_checks, get_tags
@@ -13,6 +14,7 @@ from neurodata.errors import NeurodataError
 from neurodata.models import SwitchingGLM
 from neurodata.models.array_task import fit_arrays
 from neurodata.models.checkpoints import save_pretrained
+from neurodata.models.estimators._switching_data import read_connectome
 from neurodata.models.estimators._switching_fit import one_batch
 from neurodata.models.estimators.switching_glm import StateWarning
 from neurodata.models.layers.edges import shuffle_graph
@@ -114,6 +116,13 @@ def test_a_connectome_helps_and_its_shuffle_does_not():
         for one in (graph, shuffle_graph(graph, seed=0))
     ]
     assert scores[0] > scores[1] + 0.002
+
+
+def test_a_table_of_connections_is_turned_so_that_rows_are_targets():
+    names = ["AVAL", "AVAR", "AVBL"]
+    table = xr.DataArray(np.arange(9.0).reshape(3, 3), dims=("pre", "post"), coords={"pre": names, "post": names})
+    np.testing.assert_array_equal(read_connectome(table, 3), np.arange(9.0).reshape(3, 3).T)
+    np.testing.assert_array_equal(read_connectome(table.to_numpy().T, 3), np.arange(9.0).reshape(3, 3).T)
 
 
 @pytest.mark.parametrize("emission", ["bernoulli", "negative_binomial"])
@@ -378,8 +387,9 @@ def changed(at, value):
         pytest.param(GOOD, {"prior": "one hot"}, "no prior 'one hot'; did you mean 'onehot'", id="prior"),
         pytest.param(GOOD, {"link": "relu"}, "no link 'relu'", id="link"),
         pytest.param(GOOD, {"emission": "normal"}, "no emission 'normal'", id="emission"),
-        pytest.param(GOOD, {"n_states": 0}, "n_states must be a positive number, got 0", id="no state"),
-        pytest.param(GOOD, {"n_restarts": 0}, "n_restarts must be a positive number, got 0", id="no restart"),
+        pytest.param(GOOD, {"n_states": 0}, "n_states must be a whole number of 1 or more, got 0", id="no state"),
+        pytest.param(GOOD, {"n_restarts": 1.5}, "n_restarts must be a whole number of 1 or more, got 1.5", id="no restart"),
+        pytest.param(GOOD, {"prior_scale": 0}, "prior_scale must be a positive number, got 0", id="no spread"),
         pytest.param(GOOD, {"prior": "connectome"}, "prior='connectome' needs a graph: pass connectome=", id="no graph"),
         pytest.param(GOOD, {"prior": "connectome", "connectome": np.ones((3, 3))}, r"expected a connectome of shape \(4, 4\).* got \(3, 3\)", id="other graph"),
         pytest.param(GOOD, {"prior": "connectome", "connectome": np.zeros((4, 4))}, "the connectome holds no connection", id="empty graph"),
