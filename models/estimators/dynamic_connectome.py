@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Self
 
@@ -18,7 +18,7 @@ from neurodata.errors import NeurodataError
 
 from .. import TensorFactorisation  # by the catalogue's face: entries do not import each other's files
 from ._dynamic_inputs import Animals, Traces, match_neurons, read_animals
-from ._dynamic_solve import hide_entries, solve_courses, squared_residuals
+from ._dynamic_solve import Block, hide_entries, solve_courses, squared_residuals
 
 Floats = NDArray[np.float64]
 
@@ -150,7 +150,12 @@ class DynamicConnectome(BaseEstimator):  # type: ignore[misc]
         self._unfold()
         self.communities_: list[Communities] = []
         if self.community_method is not None:
-            self.communities_ = [self._communities(motif) for motif in self.motifs_]
+            self.communities_ = [
+                communities(
+                    motif, method=self.community_method, degree_corrected=self.degree_corrected, seed=self._seed()
+                )
+                for motif in self.motifs_
+            ]
         return self
 
     def transform(self, traces: Traces, rate_hz: float | None = None, names: Sequence[str] | None = None) -> Floats:
@@ -218,16 +223,21 @@ class DynamicConnectome(BaseEstimator):  # type: ignore[misc]
             As for `time_courses`.
         """
         check_is_fitted(self)
-        seed = 0 if self.random_state is None else self.random_state
-        weights, left, whole = self._pair_weights(), 0.0, 0.0
-        for array in self._matched(traces, rate_hz, names):
-            blocks = self._blocks([array], self.rate_hz_, self.pairs_)
-            courses = solve_courses(
-                lambda blocks=blocks: hide_entries(blocks(), _HIDDEN, seed, hidden=False), weights, blocks.shape[1]
-            )
-            residual, total = squared_residuals(hide_entries(blocks(), _HIDDEN, seed, hidden=True), weights, courses)
-            left, whole = left + residual, whole + total
-        return 1.0 - left / whole
+        parts = [self._hidden_squares(array) for array in self._matched(traces, rate_hz, names)]
+        return 1.0 - sum(left for left, _ in parts) / sum(whole for _, whole in parts)
+
+    def _hidden_squares(self, traces: Floats) -> tuple[float, float]:
+        """Sums of squares of what motifs leave of an animal's hidden entries, and of the entries."""
+        blocks, weights = self._blocks([traces], self.rate_hz_, self.pairs_), self._pair_weights()
+
+        def part(hidden: bool) -> Iterator[Block]:
+            return hide_entries(blocks(), _HIDDEN, self._seed(), hidden=hidden)
+
+        courses = solve_courses(lambda: part(False), weights, blocks.shape[1])
+        return squared_residuals(part(True), weights, courses)
+
+    def _seed(self) -> int:
+        return 0 if self.random_state is None else self.random_state
 
     def _blocks(self, traces: list[Floats], rate_hz: float, pairs: NDArray[np.intp] | None = None) -> AffinityBlocks:
         return affinity_blocks(
@@ -292,10 +302,6 @@ class DynamicConnectome(BaseEstimator):  # type: ignore[misc]
             self.time_courses_ = np.split(courses, np.cumsum(n_bins)[:-1], axis=1)
             self.time_ = seconds
             self.loadings_ = np.stack([np.nanmean(course, axis=1) for course in self.time_courses_])
-
-    def _communities(self, motif: Floats) -> Communities:
-        seed = 0 if self.random_state is None else self.random_state
-        return communities(motif, method=self.community_method, degree_corrected=self.degree_corrected, seed=seed)
 
     def _pair_weights(self) -> Floats:
         return np.asarray(self.motifs_[:, self.pairs_[0], self.pairs_[1]])

@@ -217,7 +217,11 @@ def _combine(a: NDArray[Any], b: NDArray[Any], kernel: str) -> NDArray[Any]:
         a -= falls
         return a
     a *= b
-    return np.abs(a, out=a) if kernel == "absolute" else np.maximum(a, 0.0, out=a)
+    if kernel == "absolute":
+        np.abs(a, out=a)
+    else:
+        np.maximum(a, 0.0, out=a)
+    return a
 
 
 def _binned(block: NDArray[np.float32], bin_frames: int) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
+from matplotlib.patches import Patch, Rectangle
 from numpy.typing import NDArray
 
 from neurodata.errors import NeurodataError
@@ -198,9 +198,12 @@ def _draw_strip(axis: Axes, codes: NDArray[np.integer], colours: Sequence[str]) 
     n_neurons = len(codes)
     width = 0.018 * n_neurons
     for place, code in enumerate(codes):
-        options = {"facecolor": colours[code] if code >= 0 else GREY, "lw": 0, "clip_on": False}
-        axis.add_patch(matplotlib.patches.Rectangle((-0.7 - width, place - 0.5), width, 1, **options))
-        axis.add_patch(matplotlib.patches.Rectangle((place - 0.5, n_neurons - 0.3), 1, width, **options))
+        colour = colours[code] if code >= 0 else GREY
+        for corner, size in (
+            ((-0.7 - width, place - 0.5), (width, 1.0)),
+            ((place - 0.5, n_neurons - 0.3), (1.0, width)),
+        ):
+            axis.add_patch(Rectangle(corner, *size, facecolor=colour, lw=0, clip_on=False))
 
 
 def _motif_colour(motif: int) -> str:
