@@ -41,7 +41,7 @@ def as_tensor(values: Any, *, nonnegative: bool) -> Tensor:
     check_entries(tensor, 0, nonnegative=nonnegative)
     if tensor.isnan().all():
         raise NeurodataError(f"no entry of the tensor of shape {tuple(tensor.shape)} is observed: all are NaN")
-    if not tensor.nan_to_num(nan=0.0).any():
+    if not (tensor > 0).any() and not (tensor < 0).any():
         raise NeurodataError("every observed entry is 0: there is nothing to factorise; mark what is missing with NaN")
     return tensor
 

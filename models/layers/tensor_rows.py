@@ -87,8 +87,8 @@ class WholeTensor:
         largest = max(range(values.ndim), key=lambda mode: self.shape[mode])
         self.order = tuple(order or (largest, *(mode for mode in range(values.ndim) if mode != largest)))
         self._rows = make_rows(0, values.permute(self.order).contiguous())
-        observed = ~values.isnan()
-        self.seen = [observed.movedim(mode, 0).flatten(1).any(1) for mode in range(values.ndim)]
+        observed = self._rows.mask.permute(*np.argsort(self.order).tolist()) > 0
+        self.seen = [observed.movedim(m, 0).flatten(1).any(1).expand(size) for m, size in enumerate(self.shape)]
 
     def on(self, device: torch.device) -> WholeTensor:
         """Return this tensor, from now on given out on a device."""
