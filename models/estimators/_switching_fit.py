@@ -35,7 +35,9 @@ def make_network(estimator: Any, sequences: Sequences) -> SwitchingGlm:
         state_bias=bool(state_bias),
         prior_scale=float(estimator.prior_scale),
         **{name: getattr(estimator, name) for name in names.split()},
-        **{name: int(getattr(estimator, name)) for name in ("n_states", "history_bins", "n_filters")},
+        n_states=int(estimator.n_states),
+        history_bins=int(estimator.history_bins),
+        n_filters=int(estimator.n_filters),
     )
     _set_scales(network, sequences)
     return network
