@@ -90,7 +90,7 @@ def _read_names(data: h5py.Dataset, path: Path) -> list[str]:
 
 def _read_strain(group: Any, n: int, path: Path) -> dict[str, NDArray[np.float64]]:
     """Responses, how often they were seen, and their false discovery rates, each turned to ``(stimulated, responding)``."""
-    values = {}
+    values: dict[str, NDArray[np.float64]] = {}
     for name in ("dFF", "occ1", "q"):
         data = group.get(name)
         if data is None and name == "q":

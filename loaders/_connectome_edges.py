@@ -11,7 +11,7 @@ import pandas as pd
 
 from neurodata import names as words
 from neurodata.errors import RawFileError
-from neurodata.recording.connectome import Connectome, Table
+from neurodata.recording.connectome import Connectome, Table, ends_of
 
 from ._connectome_matrix import asymmetries
 from ._connectome_names import CellNames, clean_names, in_order, is_other_cell, kind_of, shorten, units_of
@@ -242,8 +242,7 @@ def _make_table(
         named = shorten([f"{name} ({weight:g})" for name, weight in zip(own[words.PRE], own[words.WEIGHT])])
         problems.append(f"{len(own)} {kind} self-junctions of weight {own[words.WEIGHT].sum():g} in all, kept: {named}")
     if kind == "electrical":
-        position = pd.Index(neurons)
         dense = np.zeros((len(neurons), len(neurons)))
-        dense[position.get_indexer(part[words.PRE]), position.get_indexer(part[words.POST])] = part[words.WEIGHT]
+        dense[ends_of(part, neurons)] = part[words.WEIGHT]
         problems += asymmetries(dense, neurons)
     return Table(kind, source, units or units_of(kind, source), missing), problems

@@ -186,7 +186,9 @@ class _Compared:
         if unordered:
             wiring = symmetric(wiring, symmetrise)
         n = len(shared)
-        places = np.triu_indices(n, 1) if unordered else np.nonzero(~np.eye(n, dtype=bool))
+        chosen = np.triu(np.ones((n, n), dtype=bool), 1) if unordered else ~np.eye(n, dtype=bool)
+        pre, post = np.nonzero(chosen)
+        places = (pre, post)
         stack = np.stack([m.reindex(index=shared, columns=shared).to_numpy(np.float64)[places] for m in matrices])
         compared = cls(tuple(shared), wiring, stack, places, absolute, PairScorer(_mean(stack, absolute)), left_out)
         counts = compared.counts()

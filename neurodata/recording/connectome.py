@@ -193,13 +193,11 @@ class Connectome:
 
     def to_graph(self) -> xr.Dataset:
         """Return the connectome as a graph of a Recording (see `neurodata.recording.graphs.make_graph`)."""
-        position = pd.Index(self.neurons)
-        more = {str(c): self.edges[c].to_numpy() for c in self.edges.columns if c not in EDGE_COLUMNS}
+        more: dict[str, Any] = {str(c): self.edges[c].to_numpy() for c in self.edges.columns if c not in EDGE_COLUMNS}
         tables = [{**vars(table), MISSING: list(table.missing)} for table in self.tables]
         return make_graph(
             list(self.neurons),
-            position.get_indexer(self.edges[words.PRE]),
-            position.get_indexer(self.edges[words.POST]),
+            *ends_of(self.edges, self.neurons),
             kind=self.edges[words.KIND].to_numpy(str),
             weight=self.edges[words.WEIGHT].to_numpy(np.float64),
             source=self.edges[words.SOURCE].to_numpy(str),
@@ -244,7 +242,7 @@ def from_dense(values: NDArray[np.float64], neurons: Sequence[str], table: Table
     Where single pairs are NaN besides, every measured pair is listed, those of weight 0 too.
     """
     known = np.isfinite(values)
-    part = known.any(axis=0) | known.any(axis=1)
+    part: NDArray[np.bool_] = np.asarray(known.any(axis=0) | known.any(axis=1))
     missing = tuple(name for name, there in zip(neurons, part) if not there)
     complete = bool(known[np.ix_(part, part)].all())
     pre, post = np.nonzero(known & (values != 0) if complete else known)
@@ -266,12 +264,17 @@ def symmetric(values: NDArray[np.float64], rule: str) -> NDArray[np.float64]:
     return np.asarray(np.where(n_known > 0, shared, np.nan))
 
 
+def ends_of(edges: pd.DataFrame, neurons: Sequence[str]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the places of the two neurons of every edge, each of shape ``(edge,)``."""
+    position = pd.Index(neurons)
+    return position.get_indexer(pd.Index(edges[words.PRE])), position.get_indexer(pd.Index(edges[words.POST]))
+
+
 def dense(part: Connectome, table: Table, value: str) -> NDArray[np.float64]:
     """Return a column of one table's edges as an array ``(pre, post)``: 0 is no edge, NaN unknown."""
-    n, position = len(part.neurons), pd.Index(part.neurons)
-    edges = part.edges
+    n = len(part.neurons)
     values = np.full((n, n), 0.0 if table.measured == "all" else np.nan)
-    values[position.get_indexer(edges[words.PRE]), position.get_indexer(edges[words.POST])] = edges[value]
+    values[ends_of(part.edges, part.neurons)] = part.edges[value]
     away = np.isin(part.neurons, table.missing)
     values[away] = values[:, away] = np.nan
     return values
@@ -283,7 +286,8 @@ def _one_each(edges: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     n_more = int(edges.duplicated(keys).sum())
     if not n_more:
         return edges, 0
-    return edges.groupby(keys, sort=False, as_index=False)[words.WEIGHT].sum()[list(EDGE_COLUMNS)], n_more
+    summed = edges.groupby(keys, sort=False, as_index=False).agg(**{words.WEIGHT: (words.WEIGHT, "sum")})
+    return summed[list(EDGE_COLUMNS)], n_more
 
 
 def _listed(what: str, chosen: str | Sequence[str] | None, known: tuple[str, ...]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import pandas as pd
 from neurodata import names as words
 from neurodata.checks import check_option
 from neurodata.errors import NeurodataError
-from neurodata.recording.connectome import Connectome, Table, dense, from_dense
+from neurodata.recording.connectome import Connectome, Table, dense, ends_of, from_dense
 
 
 def join(connectomes: Sequence[Connectome]) -> Connectome:
@@ -99,8 +99,7 @@ def _combine(part: Connectome, kind: str, min_sources: int, rule: str) -> Connec
     seen = part.edges[part.edges[words.WEIGHT] != 0].groupby([words.PRE, words.POST])[words.SOURCE].agg(", ".join)
     pairs = pd.MultiIndex.from_frame(edges[[words.PRE, words.POST]])
     edges["sources"] = seen.reindex(pairs).fillna("").to_numpy(str).astype(object)
-    position = pd.Index(part.neurons)
-    at = position.get_indexer(edges[words.PRE]), position.get_indexer(edges[words.POST])
+    at = ends_of(edges, part.neurons)
     edges["n_sources"], edges["n_possible"] = n_seen[at].astype(np.int64), n_possible[at].astype(np.int64)
     problems = list(part.problems)
     if len(units) > 1 and rule != "count":
