@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -60,9 +61,15 @@ def choose_states(train: Arrays, options: dict[str, Any]) -> tuple[int, pd.DataF
     return choose_fewest(table, per_sequence), table
 
 
-def compare_likelihoods(train: Arrays, test: Arrays, models: dict[str, SwitchingGLM], reference: str) -> pd.DataFrame:
-    """Held-out likelihoods, and how far they are ahead of a reference, paired by sequence."""
-    found = {name: likelihoods(model, test) for name, model in models.items()}
+def compare_likelihoods(
+    train: Arrays,
+    test: Arrays,
+    models: dict[str, SwitchingGLM],
+    reference: str,
+    others: Mapping[str, NDArray[np.float64]] = MappingProxyType({}),
+) -> pd.DataFrame:
+    """Held-out likelihoods, and how far they are ahead of a reference, paired by sequence; others come as numbers."""
+    found = {name: likelihoods(model, test) for name, model in models.items()} | dict(others)
     mean = np.concatenate(train).mean(axis=0)
     found["constant rates"] = np.array([_poisson(values, mean) for values in test])
     rows = []
