@@ -201,7 +201,7 @@ def known_columns(network: TensorFactors) -> list[Tensor]:
     return [factor.detach().T.nan_to_num(nan=0.0).contiguous() for factor in network.factors]
 
 
-def in_weights(loadings: Tensor, weights: Tensor) -> np.ndarray[tuple[int, int], np.dtype[np.floating]]:
-    """Return loadings of the data ``(component, index)`` as ``(index, rank)`` in units of the weights."""
-    scale = torch.where(weights > 0, 1 / weights.clamp_min(torch.finfo(weights.dtype).tiny), 0.0)
-    return (loadings * scale[:, None]).T.numpy().copy()
+def shared_out(loadings: Tensor, weights: Tensor, n_modes: int) -> np.ndarray[tuple[int, int], np.dtype[np.floating]]:
+    """Return loadings of the data ``(component, index)`` as ``(index, rank)``, each mode bearing its share of the weights."""
+    others = torch.where(weights > 0, weights.clamp_min(torch.finfo(weights.dtype).tiny) ** (1 / n_modes - 1), 0.0)
+    return (loadings * others[:, None]).T.numpy().copy()

@@ -111,7 +111,7 @@ def _hold_out(
 
 def _try_rank(model: Any, values: NDArray[np.floating], splits: Sequence[NDArray[np.bool_]]) -> dict[str, float]:
     model.fit(values)
-    consistency = core_consistency(values, model.factors_, model.weights_) if model.model == "cp" else float("nan")
+    consistency = core_consistency(values, model.factors_) if model.model == "cp" else float("nan")
     row = {"error": model.error_, "core_consistency": consistency, "factor_match": model.factor_match_}
     errors = []
     for chosen in splits:

@@ -287,7 +287,7 @@ class DynamicConnectome(BaseEstimator):  # type: ignore[misc]
         pairs, times, animals = (np.asarray(factor, np.float64) for factor in self.factorisation_.factors_)
         scales = [np.sqrt(np.mean(factor**2, axis=0)) for factor in (times, animals)]
         times, animals = (factor / np.where(scale > 0, scale, 1.0) for factor, scale in zip((times, animals), scales))
-        weights = pairs * self.factorisation_.weights_ * scales[0] * scales[1]
+        weights = pairs * scales[0] * scales[1]
         self._animal_scale = np.where(scales[1] > 0, scales[1], 1.0)
         self.motifs_ = np.full((self.rank, len(self.names_), len(self.names_)), np.nan)
         self.motifs_[:, self.pairs_[0], self.pairs_[1]] = self.motifs_[:, self.pairs_[1], self.pairs_[0]] = weights.T

@@ -25,10 +25,10 @@ from ._tensor_fit import (
     check_sizes,
     core_loadings,
     fit_restarts,
-    in_weights,
     known_columns,
     place_of,
     row_loadings,
+    shared_out,
 )
 from ._tensor_input import as_tensor, check_ranks
 from ._tensor_rank import RankChoice as RankChoice
@@ -67,12 +67,12 @@ class TensorFactorisation(BaseEstimator):  # type: ignore[misc]
     Attributes
     ----------
     factors_
-        Loadings of every mode, each ``(size, rank)``. CP: columns of norm 1, components by decreasing weight; plain CP:
-        the largest entry of each column is positive in every mode but the first. Tucker: orthonormal columns.
-        NaN for an index of which nothing was observed.
+        Loadings of every mode, each ``(size, rank)``. CP: an entry of the tensor is the sum over components ``r`` of
+        ``factors_[0][i, r] * factors_[1][j, r] * factors_[2][k, r]``; a component's columns have the same norm in every
+        mode, and components come by decreasing weight; plain CP: the largest entry of each column is positive in every
+        mode but the first. Tucker: orthonormal columns. NaN for an index of which nothing was observed.
     weights_
-        Size of each component, shape ``(rank,)``, in units of the data; CP only. An entry is
-        ``sum(weights_[r] * factors_[0][i, r] * factors_[1][j, r] * factors_[2][k, r])``.
+        Size of each component, the product of its columns' norms, shape ``(rank,)``, in units of the data; CP only.
     core_
         Core tensor, one mode per mode; Tucker only.
     error_
@@ -206,6 +206,8 @@ class TensorFactorisation(BaseEstimator):  # type: ignore[misc]
         self.factors_ = [factor.detach().numpy().copy() for factor in network.factors]
         if self.model == "cp":
             self.weights_ = network.weights.detach().numpy().copy()
+            share = self.weights_ ** (1 / len(self.factors_))
+            self.factors_ = [factor * share for factor in self.factors_]
             self.error_ = self._error(source)
         else:
             self.core_ = network.core.detach().numpy().copy()
@@ -262,7 +264,7 @@ class TensorFactorisation(BaseEstimator):  # type: ignore[misc]
         if network.model == "cp":
             others = [factor for m, factor in enumerate(known_columns(network)) if m != mode]
             loadings = row_loadings(rows, others, nonnegative=network.hyperparameters["nonnegative"])
-            found = in_weights(loadings, network.weights.detach())
+            found = shared_out(loadings, network.weights.detach(), len(shape))
         else:
             factors = [factor.detach().nan_to_num(nan=0.0) for factor in network.factors]
             projection = expand(network.core.detach(), factors, skip=mode).movedim(mode, 0).flatten(1)
@@ -288,7 +290,7 @@ class TensorFactorisation(BaseEstimator):  # type: ignore[misc]
         check_sizes(tuple(shape), fitted["shape"], mode)
         source = TensorBlocks(blocks, shape, dtype=network.weights.dtype, nonnegative=fitted["nonnegative"])
         loadings = block_loadings(source, known_columns(network), mode, nonnegative=fitted["nonnegative"])
-        return in_weights(loadings, network.weights.detach())
+        return shared_out(loadings, network.weights.detach(), len(fitted["shape"]))
 
     def score(self, X: Any, y: None = None) -> float:
         """Return 1 − relative error over the observed entries of a tensor: 1 is perfect, 0 a model of zeros.

@@ -74,7 +74,7 @@ def subspace_match(first: Sequence[ArrayLike], second: Sequence[ArrayLike]) -> f
     return total
 
 
-def core_consistency(tensor: ArrayLike, factors: Sequence[ArrayLike], weights: ArrayLike | None = None) -> float:
+def core_consistency(tensor: ArrayLike, factors: Sequence[ArrayLike]) -> float:
     """Return the core consistency of a CP model, %: 100 where no interaction between components would fit better.
 
     The core of a Tucker model with the same factors is fitted by least squares; a CP model claims that it is diagonal.
@@ -85,9 +85,7 @@ def core_consistency(tensor: ArrayLike, factors: Sequence[ArrayLike], weights: A
     tensor
         The data, NaN where missing; those entries are taken from the model.
     factors
-        Loadings of every mode, each ``(size, rank)``.
-    weights
-        Size of each component, shape ``(rank,)``; None: they are in the factors.
+        Loadings of every mode, each ``(size, rank)``. How they share a component's scale does not matter.
 
     Returns
     -------
@@ -100,8 +98,9 @@ def core_consistency(tensor: ArrayLike, factors: Sequence[ArrayLike], weights: A
     in PARAFAC models".
     """
     columns = [np.nan_to_num(_columns(factor)) for factor in factors]
-    if weights is not None:
-        columns[0] = columns[0] * np.asarray(weights)
+    for mode in range(1, len(columns)):  # the scale is kept in the first mode, as the paper has it
+        norm = np.linalg.norm(columns[mode], axis=0)
+        columns[0], columns[mode] = columns[0] * norm, columns[mode] / np.where(norm > 0, norm, 1.0)
     rank = columns[0].shape[1]
     if any(np.linalg.matrix_rank(factor) < rank for factor in columns):
         return float("nan")

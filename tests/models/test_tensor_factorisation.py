@@ -65,14 +65,14 @@ def test_tensors_of_any_order_are_factorised(shape):
         assert factor_match(model.factors_, factors) > 0.999
 
 
-def test_weights_carry_the_scale_and_are_in_order():
+def test_factors_share_the_scale_and_are_in_order():
     tensor, _, _ = make_tensor(missing=0.2)
     model = fitted(tensor)
     for factor in model.factors_:
-        np.testing.assert_allclose(np.linalg.norm(factor, axis=0), 1)
+        np.testing.assert_allclose(np.linalg.norm(factor, axis=0) ** 3, model.weights_)
         assert factor.min() >= 0
     assert (np.diff(model.weights_) <= 0).all()
-    whole = np.einsum("r,ir,jr,kr->ijk", model.weights_, *model.factors_)
+    whole = np.einsum("ir,jr,kr->ijk", *model.factors_)
     np.testing.assert_allclose(model.reconstruct(), whole)
     off = (tensor - whole)[~np.isnan(tensor)]
     assert model.error_ == pytest.approx(np.linalg.norm(off) / np.linalg.norm(tensor[~np.isnan(tensor)]))
@@ -167,7 +167,7 @@ def test_loadings_of_new_data_are_those_it_was_made_with(mode, signed):
     np.testing.assert_allclose(own, model.factors_[mode], atol=1e-4)
     both = [np.concatenate([found, own]) if m == mode % 3 else f for m, f in enumerate(model.factors_)]
     assert factor_match(both, factors) > 0.9999
-    rebuilt = np.einsum("r,ir,jr,kr->ijk", model.weights_, *both)
+    rebuilt = np.einsum("ir,jr,kr->ijk", *both)
     np.testing.assert_allclose(rebuilt, whole, atol=1e-3 * whole.std())
     np.testing.assert_allclose(model.transform(new.take(0, mode), mode), found[0], atol=1e-12)
 

@@ -64,7 +64,7 @@ def test_core_consistency_falls_once_there_are_too_many_components():
     found = {}
     for rank in (3, 5):
         model = TensorFactorisation(rank, **options).fit(tensor)
-        found[rank] = core_consistency(tensor, model.factors_, model.weights_)
+        found[rank] = core_consistency(tensor, model.factors_)
     assert found[3] > 95
     assert found[5] < 50
     gaps = np.where(random.random(tensor.shape) < 0.3, np.nan, whole(factors))
