@@ -53,7 +53,7 @@ class SwitchingGLM(BaseEstimator):  # type: ignore[misc]
     n_states
         Hidden states; 1 is the plain GLM that several states should beat.
     prior
-        Of the weights. ``none``: free. ``gaussian``: close to the mean over states. ``onehot``: every edge is, in every
+        Of the weights. ``none``: free. ``gaussian``: close to a mean over states. ``onehot``: every edge is, in every
         state, inhibitory, absent or excitatory, with chances that all states share (``prior_graph_``, an estimate of
         the anatomy), times a strength; fitted from the best Gaussian fit. ``connectome``: small outside a given graph.
     link

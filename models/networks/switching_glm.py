@@ -206,8 +206,13 @@ class SwitchingGlm(ArrayNetwork):
         return spread
 
     def weight_centre(self) -> Tensor:
-        """Return the prior's mean of each weight, ``(target, source, filter)``: the states' mean, or 0 outside a graph."""
-        mean = self.edges().detach().mean(0)
+        """Return the prior's mean of each weight, ``(target, source, filter)``; 0 outside a given graph.
+
+        The states' mean, shrunk as if one more state, of zero weights, took part: so it is the likeliest mean where the
+        mean itself is spread around zero like the states are around it. The published model takes the plain mean; on
+        five simulations with 4 training sequences the shrunk one predicted better each time.
+        """
+        mean = self.edges().detach().sum(0) / (self.n_states + 1)
         return mean * (self.graph != 0)[:, :, None] if self.prior == "connectome" else mean
 
     def log_prior(self, weights: Tensor) -> Tensor:
