@@ -21,14 +21,20 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
 
 
-def test_python_example_runs_as_it_stands(tmp_path):
-    [example] = blocks("python")
-    assert len([line for line in example.splitlines() if line.strip()]) <= 11, "a ten-line example, and its import"
-    done = subprocess.run([sys.executable, "-W", "error", "-c", example], cwd=tmp_path, capture_output=True, text=True)
+def test_python_examples_run_as_they_stand(tmp_path):
+    """One after the other, as they are read."""
+    examples = blocks("python")
+    assert len(examples) == 2
+    for example in examples:
+        assert len([line for line in example.splitlines() if line.strip()]) <= 11, "a ten-line example, and its import"
+    code = "\n".join(examples)
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "kato_brain_2015/worm3" in done.stdout
     assert "'recording': 3" in done.stdout
     assert "% recorded" in done.stdout
+    assert "(2, 8, 8) (8, 8, 3)" in done.stdout
+    assert done.stdout.endswith("(3, 3)\n")
 
 
 def test_every_command_shown_exists_and_none_is_left_out():
@@ -44,6 +50,7 @@ def test_every_path_named_exists(path):
     for folder in ("formats", "fake_raw"):
         path = path.replace(f"{folder}/name", f"{folder}/{list_entries('formats')[0]}")
     path = path.replace("networks/name", f"networks/{list_entries('networks')[0]}")
+    path = path.replace("analyses/name", f"analyses/{list_entries('analyses')[0]}")
     path = path.replace("metrics/name", f"metrics/{list_entries('metrics')[0]}")
     assert (ROOT / path).exists()
 
