@@ -269,6 +269,15 @@ def test_known_states_are_regressed_out():
             lambda f, s: structure_function(f.values, s), r"got ndarray|functional matrix 0: expected", id="array"
         ),
         pytest.param(lambda f, s: structure_function([], s), r"no functional matrices", id="none"),
+        pytest.param(
+            lambda f, s: structure_function(f, s, n_nulls=9.5), r"n_nulls must be a whole .* got 9.5", id="nulls"
+        ),
+        pytest.param(lambda f, s: structure_function(f, s, seed=-1), r"seed must be a whole number of 0 or", id="seed"),
+        pytest.param(
+            lambda f, s: structure_function(f, s, kind="electrical"),
+            r"with one matrix; leave them out",
+            id="kind of a matrix",
+        ),
         pytest.param(lambda f, s: structure_function(f, s.values), r"a connectome is .* got ndarray", id="connectome"),
         pytest.param(
             lambda f, s: structure_function(f.assign_coords(pre=["A"] * 40), s),
