@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,8 @@ _COLUMNS = {
         "sourceneuron",
         "from",
         "precell",
+        "prename",
+        "preneuron",
     ),
     words.POST: (
         "post",
@@ -41,6 +44,8 @@ _COLUMNS = {
         "targetneuron",
         "to",
         "postcell",
+        "postname",
+        "postneuron",
     ),
     words.KIND: ("kind", "type", "synapsetype", "connectiontype", "edgetype", "syntype"),
     words.WEIGHT: (
@@ -54,12 +59,16 @@ _COLUMNS = {
         "sections",
         "num",
         "strength",
+        "syncount",
+        "synapsecount",
     ),
     words.SOURCE: ("source", "dataset", "reconstruction"),
 }
 _COLUMN_OF = {word: column for column, these in _COLUMNS.items() for word in these}
 _MIRRORED = {"r", "rp", "receive"}
 """A list may name each chemical synapse from both ends: S, Sp as sent, R, Rp as received (Varshney et al. 2011)."""
+_RESERVED = {words.LABEL, words.NODE, words.EDGE, words.TIME, "mirrored"}
+"""Names that a graph, or reading a list, uses otherwise; a further column of that name is read as ``label_``."""
 _SHOWN = 8
 
 
@@ -80,13 +89,16 @@ def find_columns(header: list[str]) -> dict[str, int]:
         column = _COLUMN_OF.get(name)
         if column:
             found.setdefault(column, i)
-    if words.PRE not in found and words.SOURCE in found and words.POST in found and "target" in said:
-        found[words.PRE] = found.pop(words.SOURCE)  # 'Source, Target': who, not who says so
+    if words.PRE not in found and "source" in said and words.POST in found and "target" in said:
+        found[words.PRE] = said.index("source")  # 'Source, Target': who, not who says so
+        others = [i for i, name in enumerate(said) if _COLUMN_OF.get(name) == words.SOURCE and name != "source"]
+        found = {column: i for column, i in found.items() if column != words.SOURCE}
+        found |= {words.SOURCE: others[0]} if others else {}
     return found if words.PRE in found and words.POST in found else {}
 
 
 def read_edges(
-    rows: list[list[str]],
+    rows: Sequence[tuple[int, list[str]]],
     path: Path,
     *,
     kind: str | None,
@@ -102,7 +114,7 @@ def read_edges(
     Parameters
     ----------
     rows
-        Cells of the file, the header first.
+        Number of each line and its cells, the header first.
     path
         The file, for messages.
     kind, source, units
@@ -113,9 +125,10 @@ def read_edges(
     Raises
     ------
     RawFileError
-        If a line is too short, a kind is unknown, or a weight is not a number or negative; lists the first.
+        If a line is too short, a kind is unknown, or a weight is not a number or (unless functional) negative; lists the
+        first.
     """
-    columns = find_columns(rows[0])
+    columns = find_columns(rows[0][1])
     lines, problems = _read_lines(rows, columns, path, _Given(kind, source, units))
     lines, mirrored = _drop_mirrored(lines)
     cells = clean_names(
@@ -132,8 +145,8 @@ def read_edges(
         problems.append(
             f"{n_more} lines name a pair that an earlier one of the same kind names; their weights are summed"
         )
-    texts = {name: (name, _together) for name in lines.columns if name not in (*keys, words.WEIGHT)}
-    edges = lines.groupby(keys, sort=False, as_index=False).agg(**{words.WEIGHT: (words.WEIGHT, "sum")}, **texts)
+    texts = {name: _together for name in lines.columns if name not in (*keys, words.WEIGHT)}
+    edges = lines.groupby(keys, sort=False, as_index=False).agg({words.WEIGHT: "sum", **texts})
     edges = edges[[words.PRE, words.POST, words.KIND, words.WEIGHT, words.SOURCE, *texts]]
     neurons = in_order([*edges[words.PRE], *edges[words.POST]], cells.sex)
     tables = []
@@ -142,21 +155,22 @@ def read_edges(
         tables.append(table)
         problems += oddities
     if not tables:
-        raise RawFileError(f"{path}: the list holds no connection between neurons; {shorten(problems, 5)}")
+        raise RawFileError(
+            f"{path}: the list holds no connection between neurons but of weight 0{''.join(f'; {p}' for p in problems[:5])}"
+        )
     return Connectome(neurons, edges, tuple(tables), tuple(f"{source}: {problem}" for problem in problems), cells.sex)
 
 
 def _read_lines(
-    rows: list[list[str]], columns: dict[str, int], path: Path, given: _Given
+    rows: Sequence[tuple[int, list[str]]], columns: dict[str, int], path: Path, given: _Given
 ) -> tuple[pd.DataFrame, list[str]]:
     """Lines as a table with pre, post, kind, weight, source, mirrored and further columns; and what is odd."""
     read, wrong = [], []
-    more = {i: name.strip().lstrip("#").strip() for i, name in enumerate(rows[0]) if i not in columns.values()}
-    taken = {*_COLUMNS, "mirrored", ""}
-    more = {i: re.sub(r"\W+", "_", name.lower()) for i, name in more.items() if name.lower() not in taken}
-    for number, row in enumerate(rows[1:], start=2):
+    header = rows[0][1]
+    more = _name_more({i: name for i, name in enumerate(header) if i not in columns.values()})
+    for number, row in rows[1:]:
         if len(row) <= max(columns.values()):
-            wrong.append(f"line {number}: {len(row)} cells, expected {len(rows[0])}")
+            wrong.append(f"line {number}: {len(row)} cells, expected {len(header)}")
             continue
         cell = {column: row[i].strip() for column, i in columns.items()}
         said = cell.get(words.KIND, "")
@@ -165,9 +179,10 @@ def _read_lines(
         if kind is None and not other:
             wrong.append(f"line {number}: kind {said!r} is not known; give kind=")
             continue
-        weight = _number(cell.get(words.WEIGHT, "1"))
+        weight = _number(cell.get(words.WEIGHT, "1"), signed=kind == "functional")
         if weight is None:
-            wrong.append(f"line {number}: weight {cell[words.WEIGHT]!r} is not a number from 0 on")
+            least = "finite number" if kind == "functional" else "number from 0 on"
+            wrong.append(f"line {number}: weight {cell[words.WEIGHT]!r} is not a {least}")
             continue
         line = {
             words.PRE: cell[words.PRE],
@@ -190,12 +205,25 @@ def _read_lines(
     return pd.DataFrame(read), noted
 
 
-def _number(text: str) -> float | None:
+def _name_more(headers: Mapping[int, str]) -> dict[int, str]:
+    """Names of further columns by their places, such as a graph can hold: each once, of letters, digits and ``_``."""
+    taken, named = {*_COLUMNS, *_RESERVED}, {}
+    for place, header in headers.items():
+        plain = re.sub(r"\W+", "_", header.lower(), flags=re.ASCII).strip("_")
+        if plain:
+            while plain in taken:
+                plain += "_"
+            named[place] = plain
+            taken.add(plain)
+    return named
+
+
+def _number(text: str, *, signed: bool) -> float | None:
     try:
         value = float(text)
     except ValueError:
         return None
-    return value if np.isfinite(value) and value >= 0 else None
+    return value if np.isfinite(value) and (signed or value >= 0) else None
 
 
 def _drop_mirrored(lines: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:

@@ -80,6 +80,8 @@ def open_connectome(
     if sex is not None:
         check_option("sex", sex, SEXES)
     if kind is not None:
+        if not kind.strip():
+            raise NeurodataError("kind is empty; say what connects: chemical, electrical, functional …")
         kind = kind_of(kind) or kind
     if str(path).startswith(_ADDRESSES):
         return _open_stored(path, graph)
@@ -128,7 +130,8 @@ def _open_folder(
     if not found:
         raise RawFileError(
             f"{path}: expected tables of connections (.csv, .tsv) or funatlas.h5, found "
-            f"{shorten(sorted(one.name for one in path.iterdir())) or 'an empty folder'}"
+            f"{shorten(sorted(one.name for one in path.iterdir())) or 'an empty folder'}; of a store, name the recording: "
+            "STORE/DATASET/RECORDING"
         )
     whole = join(found)
     if not skipped:
@@ -147,20 +150,24 @@ def _open_file(
     rows = _read_rows(path)
     said_kind, said_source = read_file_name(path.stem)
     kind, source = kind or said_kind, source or said_source
-    if rows and find_columns(rows[0]):
+    if find_columns(rows[0][1]):
         return read_edges(rows, path, kind=kind, source=source, units=units, sex=sex, other_cells=other_cells)
-    if not rows or not _names_neurons(rows[0][1:]):
+    if not _names_neurons(rows[0][1][1:]):
         return None
     if kind is None:
         raise RawFileError(
             f"{path}: neither the name of the file says what kind of connections it holds (chemical_{path.name}) nor kind="
         )
     units = units or units_of(kind, source)
-    return read_matrix(rows, path, kind=kind, source=source, units=units, sex=sex, other_cells=other_cells)
+    return read_matrix(
+        [row for _, row in rows], path, kind=kind, source=source, units=units, sex=sex, other_cells=other_cells
+    )
 
 
-def _read_rows(path: Path) -> list[list[str]]:
-    """Cells of a text table, lines of nothing left out; the separator is the one that its header has most of."""
+def _read_rows(path: Path) -> list[tuple[int, list[str]]]:
+    """Numbers and cells of a table's lines that hold anything; the separator is the one that its header has most of."""
+    if not path.is_file():  # a link to a device is endless
+        raise RawFileError(f"{path}: expected a file, this is none")
     size = path.stat().st_size
     if size > _MOST_BYTES:
         raise RawFileError(
@@ -170,12 +177,13 @@ def _read_rows(path: Path) -> list[list[str]]:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise RawFileError(f"{path}: expected text in UTF-8 ({error}); save the table as CSV") from error
-    lines = [line for line in text.splitlines() if line.strip(" ,;\t")]
-    if not lines:
+    lines = text.splitlines()
+    there = [line for line in lines if line.strip(" ,;\t")]
+    if not there:
         raise RawFileError(f"{path}: expected a table of connections, the file is empty")
-    separator = max(",\t;", key=lines[0].count)
+    reader = csv.reader(lines, delimiter=max(",\t;", key=there[0].count))
     try:
-        return list(csv.reader(lines, delimiter=separator))
+        return [(reader.line_num, row) for row in reader if any(cell.strip(" ,;\t") for cell in row)]
     except csv.Error as error:
         raise RawFileError(f"{path}: expected a table in CSV ({error})") from error
 

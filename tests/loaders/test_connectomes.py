@@ -11,6 +11,7 @@ from neurodata.errors import NeurodataError, RawFileError
 from neurodata.identity.celegans import MALE_ONLY, NAMES
 from neurodata.loaders.connectomes import open_connectome
 from neurodata.recording.consensus import consensus, join
+from neurodata.recording.graphs import graph_problems
 from neurodata.recording.recording import Recording
 from neurodata.store.write import write_recording
 
@@ -201,8 +202,54 @@ def test_a_source_column_names_the_tables(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "header",
+    ["from to weight", "pre_name post_name weight", "Pre-neuron Post-neuron syn_count", "Source Target Synapses"],
+)
+def test_lists_are_known_by_their_headers(tmp_path, header):
+    wiring = open_connectome(write_list(tmp_path / "list.tsv", f"{header}\nAVAL VA08 7"), kind="chemical")
+    assert wiring.matrix().sel(pre="AVAL", post="VA8") == 7
+    assert wiring.matrix().sum() == 7
+
+
+def test_who_says_so_may_stand_beside_source_and_target(tmp_path):
+    wiring = open_connectome(
+        write_list(tmp_path / "l.tsv", "Source Target Type Dataset\nAVAL AVAR chemical x\nAVAL AVAR chemical y")
+    )
+    assert wiring.sources == ("x", "y")
+
+
+def test_byte_order_marks_line_ends_of_windows_and_blank_lines_change_nothing(tmp_path):
+    path = tmp_path / "list.csv"
+    path.write_bytes(b"\xef\xbb\xbfpre,post,type,weight\r\n\r\nAVAL,AVAR,chemical,2\r\n,,,\r\nAVAR,AVAL,chemical,1\r\n")
+    assert open_connectome(path).edges["weight"].tolist() == [2, 1]
+    path.write_text("pre,post,type,weight\n\n\nAVAL,AVAR,chemical,2\n\nAVAR,AVAL,chemical,x\n")
+    with pytest.raises(RawFileError, match="line 6: weight 'x'"):
+        open_connectome(path)
+
+
+def test_further_columns_are_kept_under_names_that_a_graph_can_hold(tmp_path):
+    path = tmp_path / "list.csv"
+    path.write_text(
+        "pre,post,type,weight,tables,self,label,time,a b,a_b,größe,weight\nAVAL,AVAR,chemical,2,1,2,3,4,5,6,7,8\n"
+    )
+    graph = open_connectome(path).to_graph()
+    assert list(graph_problems(graph)) == []
+    more = {name: str(graph[name].values[0]) for name in ("tables", "self", "label_", "time_", "a_b", "a_b_", "gr_e")}
+    assert list(more.values()) == list("1234567")
+    assert graph["weight"].values.tolist() == [2]
+    assert graph["weight_"].values.tolist() == ["8"]
+
+
+def test_functional_weights_may_be_negative(tmp_path):
+    wiring = open_connectome(write_list(tmp_path / "l.tsv", "pre post type weight\nAVAL AVAR functional -0.5"))
+    assert wiring.matrix().sel(pre="AVAL", post="AVAR") == -0.5
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
+        pytest.param("pre post type weight\nAVAL AVAR functional inf", r"'inf' is not a finite number", id="infinite"),
+        pytest.param("pre post type synapses\nAVAL AVAR chemical 0", r"but of weight 0$", id="nothing but 0"),
         pytest.param("pre post type synapses\nAVAL AVAR chemical x", r"line 2: weight 'x' is not a number", id="text"),
         pytest.param(
             "pre post type synapses\nAVAL AVAR chemical -2", r"weight '-2' is not a number from 0", id="negative"
@@ -335,10 +382,20 @@ def test_a_huge_table_is_refused_before_it_is_read(tmp_path):
         open_connectome(tmp_path / "chemical_huge.csv")
 
 
+def test_an_endless_file_is_not_read(tmp_path):
+    (tmp_path / "chemical_endless.csv").symlink_to("/dev/zero")
+    with pytest.raises(RawFileError, match=r"chemical_endless.csv: expected a file"):
+        open_connectome(tmp_path / "chemical_endless.csv")
+
+
 def test_a_folder_without_tables_is_explained(tmp_path):
     (tmp_path / "a.png").write_bytes(b"")
     with pytest.raises(RawFileError, match=r"expected tables of connections .* found a.png"):
         open_connectome(tmp_path)
+    with pytest.raises(RawFileError, match=r"of a store, name the recording: STORE/DATASET/RECORDING"):
+        open_connectome(tmp_path)
+    with pytest.raises(NeurodataError, match=r"kind is empty; say what connects"):
+        open_connectome(tmp_path, kind=" ")
     with pytest.raises(NeurodataError, match=r"no way with other cells 'drop'"):
         open_connectome(tmp_path, other_cells="drop")
 
