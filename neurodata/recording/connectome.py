@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from neurodata import names as words
 from neurodata.checks import check_option, suggest
 from neurodata.errors import NeurodataError
-from neurodata.recording.graphs import MISSING, TABLES, make_graph
+from neurodata.recording.graphs import MISSING, TABLES, graph_problems, make_graph
+from neurodata.recording.timed import text_array
 
 KINDS = ("chemical", "electrical", "functional", "monoamine", "peptide", "structural")
 """Kinds of connection that are read under these words whatever a file calls them; others are kept as they are."""
@@ -192,10 +193,15 @@ class Connectome:
         )
 
     def to_graph(self) -> xr.Dataset:
-        """Return the connectome as a graph of a Recording (see `neurodata.recording.graphs.make_graph`)."""
-        more: dict[str, Any] = {str(c): self.edges[c].to_numpy() for c in self.edges.columns if c not in EDGE_COLUMNS}
+        """Return the connectome as a graph of a Recording (see `neurodata.recording.graphs.make_graph`).
+
+        Raises
+        ------
+        NeurodataError
+            If a further column of the edges is called as something else of a graph is (``label``, ``node``, ``edge``).
+        """
         tables = [{**vars(table), MISSING: list(table.missing)} for table in self.tables]
-        return make_graph(
+        graph = make_graph(
             list(self.neurons),
             *ends_of(self.edges, self.neurons),
             kind=self.edges[words.KIND].to_numpy(str),
@@ -203,8 +209,12 @@ class Connectome:
             source=self.edges[words.SOURCE].to_numpy(str),
             tables=tables,
             attributes={"sex": self.sex, "problems": list(self.problems)},
-            **more,
         )
+        more = {str(c): self.edges[c].to_numpy() for c in self.edges.columns if c not in EDGE_COLUMNS}
+        taken = sorted(set(more) & {*graph.variables, *graph.dims})
+        if taken:
+            raise NeurodataError(f"edges have columns that a graph uses otherwise: {', '.join(taken)}; rename them")
+        return graph.assign({name: (words.EDGE, text_array(values)) for name, values in more.items()})
 
     @classmethod
     def from_graph(cls, graph: xr.Dataset) -> Connectome:
@@ -213,8 +223,16 @@ class Connectome:
         Edges that join the same neurons in the same table (synapse by synapse) become one with the sum of their weights;
         their further columns are left out. A graph that lists no tables gets one per kind and source, with no neuron
         missing.
+
+        Raises
+        ------
+        NeurodataError
+            If it breaks what a graph is (a stored one may be made by hand); the message lists it all.
         """
-        label = graph[words.LABEL].values.astype(str)
+        breaches = list(graph_problems(graph))
+        if breaches:
+            raise NeurodataError("this is no graph of a connectome:\n" + "\n".join(f"  - {one}" for one in breaches))
+        label = graph[words.LABEL].values
         columns = {str(n): v.values for n, v in graph.variables.items() if v.dims == (words.EDGE,) and n != words.EDGE}
         edges = pd.DataFrame({name: list(v) if v.dtype.kind == "U" else np.array(v) for name, v in columns.items()})
         for end in (words.PRE, words.POST):
@@ -229,7 +247,8 @@ class Connectome:
             Table(t[words.KIND], t[words.SOURCE], t["units"], tuple(t[MISSING]), t.get("measured", "all"))
             for t in entries
         )
-        problems = [str(problem) for problem in graph.attrs.get("problems", [])]
+        said = graph.attrs.get("problems", [])
+        problems = [str(problem) for problem in (said if isinstance(said, list) else [said])]
         if n_more:
             problems.append(f"{n_more} edges of the graph join neurons that others of the same table join too; summed")
         sex = str(graph.attrs.get("sex", "hermaphrodite"))
@@ -292,6 +311,8 @@ def _one_each(edges: pd.DataFrame) -> tuple[pd.DataFrame, int]:
 
 def _listed(what: str, chosen: str | Sequence[str] | None, known: tuple[str, ...]) -> tuple[str, ...]:
     wanted = known if chosen is None else (chosen,) if isinstance(chosen, str) else tuple(chosen)
+    if not wanted:
+        raise NeurodataError(f"no {what} is chosen; name some of {', '.join(known)}, or None for all")
     for one in wanted:
         check_option(what, one, known)
     return wanted
@@ -333,3 +354,7 @@ def _breaches(neurons: tuple[str, ...], edges: pd.DataFrame, tables: tuple[Table
         unknown = sorted(set(table.missing) - set(neurons))
         if unknown:
             yield f"tables: {table.kind} {table.source} misses {', '.join(unknown[:10])}, which no neuron is called"
+        own = edges[(edges[words.KIND] == table.kind) & (edges[words.SOURCE] == table.source)]
+        touched = sorted(set(table.missing) & (set(own[words.PRE]) | set(own[words.POST])))
+        if touched:
+            yield f"tables: {table.kind} {table.source} misses {', '.join(touched[:10])}, but has edges there"

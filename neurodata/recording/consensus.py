@@ -63,18 +63,22 @@ def consensus(
     -------
     combined
         Source ``"consensus"``. Its edges carry ``sources`` (who saw the edge, separated by ``", "``), ``n_sources`` (how
-        many) and ``n_possible`` (how many contain both neurons). Pairs that no source contains stay unknown.
+        many) and ``n_possible`` (how many contain both neurons). Pairs that fewer than ``min_sources`` contain stay
+        unknown: they could not be seen that often.
 
     Raises
     ------
     NeurodataError
-        If there is no such rule, kind or source, or ``min_sources`` is more than there are.
+        If there is no such rule, kind or source, or ``min_sources`` is no whole number or more than there are.
     """
     check_option("rule of a consensus", rule, ("mean", "max", "count"))
     whole = join([connectomes] if isinstance(connectomes, Connectome) else list(connectomes)).select(kind, source)
     most = max(sum(table.kind == one for table in whole.tables) for one in whole.kinds)
-    if not 1 <= min_sources <= most:
-        raise NeurodataError(f"min_sources is from 1 to the {most} sources of a kind, got {min_sources}")
+    whole_number = isinstance(min_sources, (int, np.integer)) and not isinstance(min_sources, bool)
+    if not whole_number or not 1 <= min_sources <= most:
+        raise NeurodataError(
+            f"min_sources is a whole number from 1 to the {most} sources of a kind, got {min_sources!r}"
+        )
     parts = [_combine(whole.select(one), one, min_sources, rule) for one in whole.kinds]
     return join(parts)
 
@@ -92,7 +96,7 @@ def _combine(part: Connectome, kind: str, min_sources: int, rule: str) -> Connec
         largest = np.fmax(largest, np.where(known, values, -np.inf))
     weights = {"mean": total / np.maximum(n_possible, 1), "max": largest, "count": n_seen}[rule]
     weights = np.where(n_seen >= min_sources, weights, 0.0)
-    weights[n_possible == 0] = np.nan
+    weights[n_possible < min_sources] = np.nan
     units = sorted({table.units for table in part.tables})
     named = Table(kind, "consensus", "sources" if rule == "count" else " and ".join(units))
     edges, named = from_dense(weights, part.neurons, named)

@@ -94,6 +94,41 @@ def test_a_graph_of_single_synapses_is_summed_and_says_so():
     assert "1 edges of the graph join neurons" in wiring.problems[-1]
 
 
+FORGED = {
+    "before the first": ({"pre": np.array([-1, 0], np.int32)}, None, "'pre' runs from -1 to 0"),
+    "beyond the last": ({"post": np.array([1, 2], np.int32)}, None, "'post' runs from 1 to 2"),
+    "not finite": ({"weight": np.array([1, np.nan])}, None, "weight is not finite at edge 1"),
+    "no list": ({}, 3, "attribute 'tables' is int"),
+    "not of tables": ({}, ["em"], "tables/0: str is no table"),
+    "without words": ({}, [{}], "tables/0: 'kind' is None, expected text"),
+    "missing what it joins": ({}, [["b"]], "misses 'b', but"),
+    "measured in another way": ({}, [[], "some"], "measured is one of all, listed, got 'some'"),
+}
+
+
+@pytest.mark.parametrize(("columns", "tables", "message"), FORGED.values(), ids=FORGED)
+def test_a_stored_graph_made_by_hand_is_not_believed(columns, tables, message):
+    graph = make_graph(["a", "b"], [0, 1], [1, 0], kind="chemical", weight=[1, 5], source="em")
+    graph = graph.assign({name: ("edge", values) for name, values in columns.items()})
+    if isinstance(tables, list) and tables and isinstance(tables[0], list):
+        missing, *measured = tables
+        entry = {"kind": "chemical", "source": "em", "units": "", "missing": missing}
+        tables = [entry | ({"measured": measured[0]} if measured else {})]
+    if tables is not None:
+        graph.attrs["tables"] = tables
+    with pytest.raises(NeurodataError, match=message):
+        Connectome.from_graph(graph)
+
+
+def test_columns_that_a_graph_uses_otherwise_are_named(wiring):
+    wiring.edges["label"] = "x"
+    with pytest.raises(NeurodataError, match=r"columns that a graph uses otherwise: label; rename"):
+        wiring.to_graph()
+    del wiring.edges["label"]
+    wiring.edges["tables"] = 7
+    assert wiring.to_graph()["tables"].values.tolist() == [7] * len(wiring.edges)
+
+
 def test_a_neuron_that_one_connectome_lacks_is_missing_from_its_tables(wiring):
     other = make_connectome(np.ones((1, 1)), source="male", neurons=("CP1",))
     whole = join([wiring, other])
@@ -142,6 +177,14 @@ def test_a_pair_that_no_source_holds_stays_unknown():
     assert np.isnan(matrix.values).sum() == 2
 
 
+def test_a_pair_that_too_few_sources_hold_is_unknown_not_unconnected(three):
+    """Two of three hold C: nobody can say that all three saw, or did not see, B→C."""
+    matrix = consensus(three, min_sources=3).matrix()
+    assert np.isnan(matrix.sel(pre="B", post="C"))
+    assert matrix.sel(pre="A", post="B") == 0, "two of the three that could"
+    assert np.isnan(consensus(three, min_sources=3).matrix().values).sum() == 5
+
+
 def test_kinds_are_combined_apart(three):
     gaps = make_connectome(np.ones((3, 3)), "electrical", "x", neurons=("A", "B", "C"))
     combined = consensus([*three, gaps])
@@ -152,16 +195,30 @@ def test_kinds_are_combined_apart(three):
 @pytest.mark.parametrize(
     ("ask", "message"),
     [
-        pytest.param(lambda c: c.matrix("chemicl"), r"no kind of connection 'chemicl'; did you mean 'chemical'", id="kind"),
+        pytest.param(
+            lambda c: c.matrix("chemicl"), r"no kind of connection 'chemicl'; did you mean 'chemical'", id="kind"
+        ),
         pytest.param(lambda c: c.matrix(source="White"), r"no source 'White'", id="source"),
-        pytest.param(lambda c: c.matrix(), r"of one table, 2 are meant: \(kind='chemical', source='one'\)", id="two tables"),
-        pytest.param(lambda c: c.matrix("electrical", "one"), r"no table is electrical and from one; there are", id="none"),
+        pytest.param(
+            lambda c: c.matrix(), r"of one table, 2 are meant: \(kind='chemical', source='one'\)", id="two tables"
+        ),
+        pytest.param(
+            lambda c: c.matrix("electrical", "one"), r"no table is electrical and from one; there are", id="none"
+        ),
         pytest.param(lambda c: c.select(neurons=["VB02"]), r"'VB02'; did you mean 'VB2'.*not 'VB02'", id="neuron"),
         pytest.param(lambda c: c.select(neurons=["VB2", "VB2"]), r"are asked for twice", id="neuron twice"),
         pytest.param(lambda c: c.matrix("chemical", value="wieght"), r"no column of numbers 'wieght'", id="column"),
         pytest.param(lambda c: c.matrix("chemical", symmetrise="or"), r"no rule of symmetrising 'or'", id="rule"),
         pytest.param(lambda c: consensus(c, rule="median"), r"no rule of a consensus 'median'", id="consensus rule"),
-        pytest.param(lambda c: consensus(c, min_sources=3), r"from 1 to the 1 sources of a kind, got 3", id="min_sources"),
+        pytest.param(
+            lambda c: consensus(c, min_sources=3),
+            r"a whole number from 1 to the 1 sources of a kind, got 3",
+            id="min_sources",
+        ),
+        pytest.param(lambda c: consensus(c, min_sources=1.0), r"a whole number .* got 1.0", id="half a source"),
+        pytest.param(
+            lambda c: c.select(kind=[]), r"no kind of connection is chosen; name some of chemical", id="no kind"
+        ),
         pytest.param(lambda c: join([c, c]), r"chemical one is given twice", id="joined with itself"),
         pytest.param(lambda c: join([]), r"no connectomes to join", id="nothing to join"),
     ],
@@ -174,7 +231,11 @@ def test_what_cannot_be_is_explained(wiring, ask, message):
 
 def test_every_breach_is_listed_at_once():
     edges = pd.DataFrame({"pre": ["A", "A"], "post": ["B", "B"], "kind": "k", "weight": [1.0, np.inf], "source": "s"})
-    with pytest.raises(NeurodataError, match=r"(?s)B are not among.*weights are finite.*k s is not among.*same neurons"):
+    with pytest.raises(
+        NeurodataError, match=r"(?s)B are not among.*weights are finite.*k s is not among.*same neurons"
+    ):
         Connectome(("A",), edges, ())
+    with pytest.raises(NeurodataError, match=r"k s misses A, but has edges there"):
+        Connectome(("A", "B"), edges[:1], (Table("k", "s", missing=("A",)),))
     with pytest.raises(NeurodataError, match=r"columns kind, weight, source are missing"):
         Connectome(("A",), edges[["pre", "post"]], ())
