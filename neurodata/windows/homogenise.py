@@ -39,7 +39,8 @@ def homogenise(
     Parameters
     ----------
     recordings
-        Recordings, or anything that gives them one by one, such as a store's selection.
+        Recordings, or anything that gives them one by one, such as a store's selection. Those that hold no signal at
+        all (a connectome) are passed over.
     rate_hz
         Rate of the common clock; its times are ``k / rate_hz``.
     neurons
@@ -63,7 +64,7 @@ def homogenise(
     Raises
     ------
     NeurodataError
-        If there is no recording, a signal, label column or neuron is missing or doubled, units differ, or the z-score
+        If there is no recording with signals, a signal, label column or neuron is missing or doubled, units differ, or the z-score
         has nothing to be fitted on.
     UnknownRateError
         If nobody has stated a signal's sampling rate.
@@ -131,12 +132,14 @@ def _signals(recordings: Iterable[Recording], signal: str) -> dict[str, xr.DataA
         name = str(recording.metadata.get("recording_id"))
         if name in found:
             raise NeurodataError(f"recording {name!r} is given twice; each may come once")
+        if not recording.signals:
+            continue
         if signal not in recording.signals:
             check_option(f"signal in recording {name!r}:", signal, recording.signals)
         found[name] = recording.signals[signal]
         check_seconds(found[name])
     if not found:
-        raise NeurodataError("there is no recording to homogenise; the selection is empty")
+        raise NeurodataError("there is no recording to homogenise; the selection is empty, or holds no signals")
     _units(found)
     return found
 

@@ -10,6 +10,7 @@ import xarray as xr
 
 from neurodata.errors import NeurodataError, UnknownRateError
 from neurodata.identity.celegans import NAMES
+from neurodata.recording.graphs import make_graph
 from neurodata.recording.recording import Recording
 from neurodata.recording.timed import make_signal
 from neurodata.windows.align import resample
@@ -178,6 +179,15 @@ def test_a_neuron_never_recorded_does_not_stop_zscores():
     scaled = homogenise([worm], zscore=(0, 60))
     assert not scaled["mask"].sel(channel="AVAL").any()
     assert scaled["mask"].sel(channel="AVAR").all()
+
+
+def test_a_connectome_of_the_same_species_is_passed_over():
+    graph = make_graph(["AVAL"], [], [], kind="chemical", weight=[], source="em")
+    wiring = Recording({"recording_id": "made_up/wiring"}, graphs={"wiring": graph})
+    together = homogenise([make_worm("a", ["AVAL"]), wiring])
+    assert together["recording"].values.tolist() == ["made_up/a"]
+    with pytest.raises(NeurodataError, match=r"no recording to homogenise; .* holds no signals"):
+        homogenise([wiring])
 
 
 @pytest.mark.parametrize(
