@@ -11,6 +11,7 @@ import xarray as xr
 from neurodata import names
 from neurodata.checks import check_option
 from neurodata.errors import NeurodataError
+from neurodata.recording.graphs import end_labels
 from neurodata.recording.recording import Recording
 
 ALL = "all"
@@ -107,10 +108,9 @@ def _signal(signal: xr.DataArray, columns: str) -> pd.DataFrame:
 
 
 def _edges(graph: xr.Dataset) -> pd.DataFrame:
-    label = graph[names.LABEL].values
     of_edges = graph.drop_vars([name for name, column in graph.variables.items() if column.dims != (names.EDGE,)])
     table = _table(of_edges, names.EDGE)
-    ends = {end: label[table[end].to_numpy()] for end in (names.PRE, names.POST)}
+    ends = {end: end_labels(graph, end) for end in (names.PRE, names.POST)}
     first = [names.PRE, names.POST, names.KIND, names.WEIGHT, names.SOURCE]
     found = table.assign(**ends)[[*first, *(name for name in table if name not in first)]]
     found.attrs = table.attrs

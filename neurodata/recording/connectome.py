@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from neurodata import names as words
 from neurodata.checks import check_option, suggest
 from neurodata.errors import NeurodataError
-from neurodata.recording.graphs import MISSING, TABLES, graph_problems, make_graph
+from neurodata.recording.graphs import MISSING, TABLES, end_labels, graph_problems, make_graph
 from neurodata.recording.timed import text_array
 
 KINDS = ("chemical", "electrical", "functional", "monoamine", "peptide", "structural")
@@ -232,11 +232,10 @@ class Connectome:
         breaches = list(graph_problems(graph))
         if breaches:
             raise NeurodataError("this is no graph of a connectome:\n" + "\n".join(f"  - {one}" for one in breaches))
-        label = graph[words.LABEL].values
         columns = {str(n): v.values for n, v in graph.variables.items() if v.dims == (words.EDGE,) and n != words.EDGE}
         edges = pd.DataFrame({name: list(v) if v.dtype.kind == "U" else np.array(v) for name, v in columns.items()})
         for end in (words.PRE, words.POST):
-            edges[end] = label[graph[end].values]
+            edges[end] = end_labels(graph, end)
         edges = edges[[*EDGE_COLUMNS, *(name for name in edges.columns if name not in EDGE_COLUMNS)]]
         edges, n_more = _one_each(edges)
         entries = graph.attrs.get(TABLES) or [
@@ -252,7 +251,7 @@ class Connectome:
         if n_more:
             problems.append(f"{n_more} edges of the graph join neurons that others of the same table join too; summed")
         sex = str(graph.attrs.get("sex", "hermaphrodite"))
-        return cls(tuple(label.tolist()), edges, tables, tuple(problems), sex)
+        return cls(tuple(graph[words.LABEL].values.tolist()), edges, tables, tuple(problems), sex)
 
 
 def from_dense(values: NDArray[np.float64], neurons: Sequence[str], table: Table) -> tuple[pd.DataFrame, Table]:

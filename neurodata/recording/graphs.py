@@ -115,6 +115,18 @@ def make_graph(
     return xr.Dataset(found, attrs=attrs)
 
 
+def end_labels(graph: xr.Dataset, end: str) -> NDArray[np.str_]:
+    """Return the label of the node that each edge leaves (``pre``) or reaches (``post``), shape ``(edge,)``.
+
+    Raises
+    ------
+    NeurodataError
+        If an edge leaves or reaches no node.
+    """
+    label: NDArray[np.str_] = graph[names.LABEL].values
+    return label[_rows(end, graph[end].values, len(label))]
+
+
 def _text(values: ArrayLike) -> NDArray[Any]:
     """Text also where there is none to tell the type by."""
     array = text_array(values)

@@ -326,7 +326,9 @@ class Recording:
         return Recording, (self._metadata, *members, self._units, self.decode, _stored(self._graphs))
 
     def __repr__(self) -> str:
-        lines = [f"<Recording {self.metadata.get('recording_id')} · {self.duration_seconds:.1f} s>"]
+        on_a_clock = self._signals or self._events or self._intervals
+        lasting = f" · {self.duration_seconds:.1f} s" if on_a_clock or not self._graphs else ""
+        lines = [f"<Recording {self.metadata.get('recording_id')}{lasting}>"]
         for name, signal in self.signals_stored.items():
             rate = signal.attrs.get(names.SAMPLING_RATE)
             clock = "unknown rate" if signal.attrs.get(names.TIME_UNIT) == names.FRAMES else "irregular"

@@ -170,6 +170,7 @@ def test_a_recording_keeps_its_graphs_and_shows_them():
     assert "graphs/wiring: 4 nodes, 4 edges: chemical, electrical" in repr(recording)
     for other in (ForkingPickler.loads(ForkingPickler.dumps(recording)), recording.replace(metadata=METADATA)):
         xr.testing.assert_identical(other.graphs["wiring"], wiring())
+    assert repr(Recording(METADATA, graphs={"wiring": wiring()})).splitlines()[0] == "<Recording d/r>", "no seconds"
     assert not recording.replace(graphs={}).graphs
     with pytest.raises(NeurodataError, match=r"no graph 'wirin'; did you mean 'wiring'\?"):
         recording.graphs["wirin"]
@@ -187,6 +188,9 @@ def test_a_graph_as_a_table_has_a_row_per_edge_and_the_names_of_its_ends():
     assert table.groupby("kind")["weight"].sum().to_dict() == {"chemical": 9.0, "electrical": 0.5}
     assert list(table) == ["pre", "post", "kind", "weight", "source", "n_sections"]
     assert table.attrs["tables"] == [CHEMICAL, ELECTRICAL]
+    forged = wiring().assign(post=("edge", np.array([1, 0, -1, 3], np.int32)))
+    with pytest.raises(NeurodataError, match=r"'post' runs from -1 to 3, but there are 4 nodes"):
+        to_pandas(Recording(METADATA, graphs={"wiring": forged}), "wiring")
 
 
 def test_what_is_on_no_clock_is_no_time_series():
