@@ -83,3 +83,19 @@ def shuffled(matrix: NDArray[np.float64], n: int, rng: np.random.Generator, kind
     for _ in range(n):
         yield current
         current = degree_matched(current, rng, directed, swaps_per_edge=1.0)  # a chain that has forgotten its start
+
+
+def against(value: float, null: NDArray[np.float64], name: str) -> dict[str, float]:
+    """Return mean and spread of a null, and how far from it a value lies: z, and two-sided p, which is never 0.
+
+    Distances for p are from the mean of the nulls and the value together: were it one of them, each of all would be as
+    likely to lie farthest out, so that p is uniform.
+    """
+    known = null[np.isfinite(null)]
+    if known.size == 0:
+        return {f"{name}_{part}": np.nan for part in ("mean", "sd", "z", "p")}
+    mean, spread = float(known.mean()), float(known.std(ddof=1)) if known.size > 1 else np.nan
+    middle = (known.sum() + value) / (known.size + 1)
+    beyond = int((np.abs(known - middle) >= abs(value - middle)).sum())
+    z = (value - mean) / spread if spread > 0 else np.nan
+    return {f"{name}_mean": mean, f"{name}_sd": spread, f"{name}_z": z, f"{name}_p": (1 + beyond) / (1 + known.size)}

@@ -15,7 +15,7 @@ from scipy.stats import t as student_t
 from neurodata import names as words
 from neurodata.analyses._structure_measures import make_functional as make_functional
 from neurodata.analyses._structure_measures import state_regressors as state_regressors
-from neurodata.analyses._structure_scores import NULLS, STATISTICS, PairScorer, null_scores
+from neurodata.analyses._structure_scores import NULLS, STATISTICS, PairScorer, against, null_scores
 from neurodata.errors import NeurodataError
 from neurodata.recording.connectome import Connectome, symmetric
 
@@ -112,7 +112,7 @@ def structure_function(
     Hanley & McNeil 1982, Radiology 143:29-36: the area under the ROC curve is the chance that a connected pair has the
     larger value (as the rank sum test of Mann & Whitney). Efron 1982, The Jackknife, the Bootstrap and Other Resampling
     Plans, chapter 3: the error from leaving out one animal at a time. North et al. 2002, Am J Hum Genet 71:439-441:
-    p is ``(1 + b) / (1 + n)`` where ``b`` of ``n`` nulls are as far from their mean.
+    p is ``(1 + b) / (1 + n)`` where ``b`` of ``n`` nulls are as far from the middle.
 
     Examples
     --------
@@ -168,7 +168,7 @@ def structure_function(
                 "high": high[at],
             }
             for null, scores in shuffles.items():
-                row |= _against(values[at], scores[:, at], null)
+                row |= against(values[at], scores[:, at], null)
                 nulls[name, null, statistic] = scores[:, at]
             rows.append(row | compared.counts())
         single += [{"kind": name, **one} for one in compared.each_animal()]
@@ -282,17 +282,6 @@ def _mean(stack: NDArray[np.float64], absolute: bool) -> NDArray[np.float64]:
     n_there = there.sum(axis=0)
     mean = np.where(there, stack, 0.0).sum(axis=0) / np.maximum(n_there, 1)
     return np.where(n_there > 0, np.abs(mean) if absolute else mean, np.nan)
-
-
-def _against(value: float, null: NDArray[np.float64], name: str) -> dict[str, float]:
-    """Mean and spread of a null, and how far from it a value lies: z, and two-sided p that is never 0."""
-    known = null[np.isfinite(null)]
-    if known.size == 0:
-        return {f"{name}_{part}": np.nan for part in ("mean", "sd", "z", "p")}
-    mean, spread = float(known.mean()), float(known.std(ddof=1)) if known.size > 1 else np.nan
-    beyond = int((np.abs(known - mean) >= abs(value - mean)).sum())
-    z = (value - mean) / spread if spread > 0 else np.nan
-    return {f"{name}_mean": mean, f"{name}_sd": spread, f"{name}_z": z, f"{name}_p": (1 + beyond) / (1 + known.size)}
 
 
 def _structures(

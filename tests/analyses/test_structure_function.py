@@ -11,6 +11,7 @@ from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import roc_auc_score
 
 from neurodata.analyses._nulls import degree_matched, shuffle_edges
+from neurodata.analyses._structure_scores import against
 from neurodata.analyses.structure_function import make_functional, state_regressors, structure_function
 from neurodata.errors import NeurodataError
 from neurodata.recording.connectome import Connectome, Table, from_dense
@@ -139,6 +140,13 @@ def test_p_and_z_say_how_far_from_the_nulls_a_score_is():
     chance = [row(structure_function(noise, made(seed=s)[1], n_nulls=99))["degree_p"] for s in range(1, 8)]
     assert min(chance) > 0.02
     assert max(chance) > 0.3
+
+
+def test_p_is_uniform_where_a_value_is_one_of_its_nulls():
+    """Each of some values against all others: of n + 1 values, one has p = 1 / (n + 1), one 2 / (n + 1), and so on."""
+    values = np.random.default_rng(0).gamma(1, size=20)
+    chances = [against(value, np.delete(values, i), "null")["null_p"] for i, value in enumerate(values)]
+    np.testing.assert_allclose(np.sort(chances), np.arange(1, 21) / 20)
 
 
 # ---- rewiring
