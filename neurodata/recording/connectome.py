@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from neurodata import names as words
 from neurodata.checks import check_option, suggest
 from neurodata.errors import NeurodataError
-from neurodata.recording.graphs import MISSING, TABLES, end_labels, graph_problems, make_graph
+from neurodata.recording.graphs import MEASURED, MISSING, TABLES, end_labels, graph_problems, make_graph
 from neurodata.recording.timed import text_array
 
 KINDS = ("chemical", "electrical", "functional", "monoamine", "peptide", "structural")
@@ -23,7 +23,6 @@ KINDS = ("chemical", "electrical", "functional", "monoamine", "peptide", "struct
 EDGE_COLUMNS = (words.PRE, words.POST, words.KIND, words.WEIGHT, words.SOURCE)
 """Columns that every connectome's edges have; more may follow."""
 
-_MEASURED = ("all", "listed")
 _REDUCE: dict[str, Callable[..., Any]] = {"max": np.fmax, "sum": np.add, "mean": np.add}
 
 
@@ -348,8 +347,8 @@ def _breaches(neurons: tuple[str, ...], edges: pd.DataFrame, tables: tuple[Table
     if edges.duplicated([words.PRE, words.POST, words.KIND, words.SOURCE]).any():
         yield "edges: two of one table join the same neurons in the same direction; sum them first"
     for table in tables:
-        if table.measured not in _MEASURED:
-            yield f"tables: measured is one of {', '.join(_MEASURED)}, got {table.measured!r}"
+        if table.measured not in MEASURED:
+            yield f"tables: measured is one of {', '.join(MEASURED)}, got {table.measured!r}"
         unknown = sorted(set(table.missing) - set(neurons))
         if unknown:
             yield f"tables: {table.kind} {table.source} misses {', '.join(unknown[:10])}, which no neuron is called"

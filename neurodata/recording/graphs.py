@@ -20,6 +20,10 @@ TABLES = "tables"
 MISSING = "missing"
 """Entry of a table: labels of the nodes that are no part of it, so that no edge there does not mean no connection."""
 
+MEASURED = ("all", "listed")
+"""Entry of a table, ``"all"`` where it is not there: whether nodes of the table without an edge are not connected
+(``"all"``), or unknown, for only the pairs that are listed were measured (``"listed"``; such a weight may be 0)."""
+
 _EDGE_COLUMNS = (names.PRE, names.POST, names.KIND, names.WEIGHT, names.SOURCE)
 REQUIRED = {names.LABEL: names.NODE} | dict.fromkeys(_EDGE_COLUMNS, names.EDGE)
 """Columns that every graph has → their dimension."""
@@ -60,7 +64,8 @@ def make_graph(
         Who says so, shape ``(edge,)`` or one for all.
     tables
         The tables that edges are from, each ``{"kind": …, "source": …, "units": …, "missing": [labels]}``: ``units`` is
-        that of its weights, ``missing`` names the nodes that are no part of it. With any given, all are.
+        that of its weights, ``missing`` names the nodes that are no part of it; ``"measured": "listed"`` says that only
+        listed pairs were measured (see `MEASURED`). With any given, all are.
     node_columns
         More facts per node, each of shape ``(node,)``.
     attributes
@@ -242,6 +247,9 @@ def _entry_problems(number: int, table: Any) -> Iterator[str]:
     for key in (names.KIND, names.SOURCE, names.UNITS_ATTRIBUTE):
         if not isinstance(table.get(key), str):
             yield f"tables/{number}: {key!r} is {table.get(key)!a:.80}, expected text"
+    measured = table.get("measured", MEASURED[0])
+    if measured not in MEASURED:
+        yield f"tables/{number}: 'measured' is {measured!a:.80}, expected {' or '.join(map(repr, MEASURED))}"
     missing = table.get(MISSING)
     if not isinstance(missing, list) or not all(isinstance(label, str) for label in missing):
         yield f"tables/{number}: 'missing' is {missing!a:.80}, expected a list of labels, empty where all nodes are part of it"

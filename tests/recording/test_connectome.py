@@ -102,7 +102,7 @@ FORGED = {
     "not of tables": ({}, ["em"], "tables/0: str is no table"),
     "without words": ({}, [{}], "tables/0: 'kind' is None, expected text"),
     "missing what it joins": ({}, [["b"]], "misses 'b', but"),
-    "measured in another way": ({}, [[], "some"], "measured is one of all, listed, got 'some'"),
+    "measured in another way": ({}, [[], "some"], "tables/0: 'measured' is 'some', expected 'all' or 'listed'"),
 }
 
 
@@ -235,6 +235,8 @@ def test_every_breach_is_listed_at_once():
         NeurodataError, match=r"(?s)B are not among.*weights are finite.*k s is not among.*same neurons"
     ):
         Connectome(("A",), edges, ())
+    with pytest.raises(NeurodataError, match=r"measured is one of all, listed, got 'some'"):
+        Connectome(("A", "B"), edges[:1], (Table("k", "s", measured="some"),))
     with pytest.raises(NeurodataError, match=r"k s misses A, but has edges there"):
         Connectome(("A", "B"), edges[:1], (Table("k", "s", missing=("A",)),))
     with pytest.raises(NeurodataError, match=r"columns kind, weight, source are missing"):
