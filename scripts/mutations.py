@@ -296,7 +296,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a rewritten recording is decoded all the same", "neurodata/windows/decoding.py",
-        "if digests is not None and read_digests(store / recording_id) != digests:", "if False:",
+        "if digests is None or read_digests(store / recording_id) == digests:", "if True:",
         ("tests/windows/test_decoded.py", "tests/batches/test_datamodule.py"),
     ),
     Mutation(
@@ -328,5 +328,30 @@ MUTATIONS = (
         "views that look ahead pass the guard", "neurodata/windows/views.py",
         "if looking and shared:", "if False:",
         ("tests/windows/test_views.py", "tests/batches/test_datamodule.py"),
+    ),
+    Mutation(
+        "graphs under format 1 are read", "neurodata/store/documents.py",
+        'root.get("neurodata_format") == names.FIRST_FORMAT and any(', "False and any(",
+        ("tests/store/test_graphs_stored.py::test_graphs_under_format_1_are_refused",),
+    ),
+    Mutation(
+        "columns of a connectome are presynaptic", "loaders/_connectome_matrix.py",
+        "[columns[pre[i]] for i in kept])]\n    edges", "[columns[pre[i]] for i in kept])].T\n    edges",
+        ("tests/loaders/test_connectomes.py::test_a_matrix_has_rows_presynaptic_and_clean_names",),
+    ),
+    Mutation(
+        "rewired graphs lose their degrees", "neurodata/analyses/_nulls.py",
+        "post[first], post[second] = post[second], post[first]", "post[first] = post[second]",
+        ("tests/analyses/test_structure_function.py::test_rewiring_keeps_every_degree_and_all_weights",),
+    ),
+    Mutation(
+        "a stored graph is believed whatever it holds", "neurodata/recording/connectome.py",
+        "if breaches:", "if False:",
+        ("tests/recording/test_connectome.py::test_a_stored_graph_made_by_hand_is_not_believed",),
+    ),
+    Mutation(
+        "a consensus calls pairs unconnected that too few could see", "neurodata/recording/consensus.py",
+        "n_possible < min_sources", "n_possible == 0",
+        ("tests/recording/test_connectome.py::test_a_pair_that_too_few_sources_hold_is_unknown_not_unconnected",),
     ),
 )  # fmt: skip
