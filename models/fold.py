@@ -88,7 +88,8 @@ class Fold:
 
 
 def new_network(fold: Fold, datamodule: RecordingDataModule) -> Network:
-    return make_network(fold.recipe.network, datamodule.spec, fold.recipe.network_options)
+    network: Network = make_network(fold.recipe.network, datamodule.spec, fold.recipe.network_options)
+    return network
 
 
 def fit_stage(fold: Fold, result: FoldResult, task: Task, datamodule: RecordingDataModule, stage: Stage, seed: int, model: str, phase: str) -> Task:  # fmt: skip
