@@ -187,5 +187,7 @@ def test_tables_of_the_wrong_shape_are_named_not_stumbled_over():
 
 
 def test_an_empty_recording_is_refused_and_a_whole_one_passes():
-    assert list_problems(Recording(metadata())) == ["the recording is empty: it has no signal, event, interval or graph"]
+    assert list_problems(Recording(metadata())) == [
+        "the recording is empty: it has no signal, event, interval or graph"
+    ]
     assert list_problems(Recording(metadata(), {"s": signal()})) == []
