@@ -33,7 +33,7 @@ CHECKPOINT_FORMAT = 1
 
 
 class _Fitted(Protocol):
-    """A fitted estimator: it holds its task."""
+    """A fitted estimator: it holds its task, and may tell of its fit by ``describe_fit() -> dict`` (JSON values)."""
 
     task_: ArrayTask
 
@@ -56,6 +56,7 @@ def save_pretrained(task: Task | ArrayTask | _Fitted, folder: str | Path, manife
     CheckpointError
         If the manifest is not JSON (NaN is not); nothing is written then.
     """
+    describe_fit = getattr(task, "describe_fit", dict)
     task = task if isinstance(task, (Task, ArrayTask)) else task.task_
     folder, network = Path(folder), task.network
     config = {
@@ -64,6 +65,7 @@ def save_pretrained(task: Task | ArrayTask | _Fitted, folder: str | Path, manife
         "network": {"name": _entry_name("networks", network), "hyperparameters": network.hyperparameters},
         "spec": network.spec.to_json() if isinstance(network, Network) else None,
         "manifest": dict(manifest),
+        "fit": describe_fit(),
     }
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in task.state_dict().items()}
     try:
@@ -176,6 +178,21 @@ def from_pretrained(
     return task.eval()
 
 
+def read_fit(name_or_path: str | Path) -> dict[str, Any]:
+    """Return what an estimator told of its fit when it was saved (see `save_pretrained`); nothing where it did not.
+
+    Raises
+    ------
+    CheckpointError
+        If there is no such checkpoint, or it is damaged.
+    """
+    folder = _find(name_or_path, None, None, False)
+    fit = read_config(folder).get("fit", {})
+    if not isinstance(fit, dict):
+        raise CheckpointError(f"{str(folder)!r}: expected named facts about the fit, got {fit!r}")
+    return fit
+
+
 def _count(shapes: Iterable[tuple[int, ...]]) -> int:
     """Number of weights in arrays of these shapes."""
     return sum(math.prod(shape) for shape in shapes)
@@ -258,7 +275,8 @@ def _build(config: Mapping[str, Any], folder: Path) -> Task | ArrayTask:
     try:
         spec = None if config["spec"] is None else DataSpec.from_json(config["spec"])
         network = make_network(config["network"]["name"], spec, config["network"]["hyperparameters"])
-        return make_task(config["task"]["name"], network, config["task"]["hyperparameters"])
+        task: Task | ArrayTask = make_task(config["task"]["name"], network, config["task"]["hyperparameters"])
+        return task
     except CheckpointError:
         raise
     except (KeyError, TypeError, ValueError, ArithmeticError, RuntimeError, AttributeError, NeurodataError) as error:

@@ -6,6 +6,7 @@ import difflib
 import importlib
 import re
 from collections.abc import Iterable
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ _SAFE_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+=-]{0,127}")
 
 def suggest(name: str, options: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the closest option, or nothing where none is close."""
-    close = difflib.get_close_matches(name, list(options), n=1)
+    close = difflib.get_close_matches(str(name), list(options), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
@@ -31,7 +32,7 @@ def check_option(what: str, value: str, options: Iterable[str]) -> None:
 
 def check_positive(what: str, value: float) -> None:
     """Raise unless ``value`` is a finite number above zero."""
-    if not (value > 0 and value < float("inf")):
+    if not isinstance(value, Real) or not 0 < value < float("inf"):
         raise NeurodataError(f"{what} must be a positive number, got {value!r}")
 
 

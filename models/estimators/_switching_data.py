@@ -40,8 +40,9 @@ def read_sequences(counts: Any, covariates: Any, mask: Any, *, emission: str, hi
     values = _arrays("counts", counts, "unit")
     n_units = values[0].shape[1]
     if n_units < 2:
+        told = "one unit" if n_units else "no units"
         raise NeurodataError(
-            "counts hold one unit; couplings are between units, expected (sequence, time, unit) with two or more"
+            f"counts hold {told}; couplings are between units, expected (sequence, time, unit) with two or more"
         )
     lengths = [len(one) for one in values]
     _check_lengths(lengths, history_bins)
@@ -57,45 +58,72 @@ def _arrays(what: str, given: Any, last: str) -> _Arrays:
     """The sequences one by one; they agree in their last dimension."""
     wanted = f"expected {what} (sequence, time, {last}) or a list of (time, {last})"
     if not isinstance(given, (list, tuple)):
+        _refuse_misread(what, given)
         whole = np.asarray(given)
         if whole.ndim == 2:
             raise NeurodataError(f"{wanted}, got shape {whole.shape}; one sequence alone is {what}[None]")
-        if whole.ndim != 3:
-            raise NeurodataError(f"{wanted}, got shape {whole.shape}")
+        if whole.ndim != 3 and not (whole.ndim == 1 and whole.dtype == object):  # ragged sequences come as objects
+            raise NeurodataError(f"{wanted}, got {type(given).__name__} of shape {whole.shape}")
         given = list(whole)
     if not len(given):
         raise NeurodataError(f"{wanted}, got no sequences")
-    try:
-        arrays = [np.asarray(one, np.float64) for one in given]
-    except (TypeError, ValueError) as error:
-        raise NeurodataError(f"{wanted} of numbers: {error}") from error
+    arrays = [_numbers(what, wanted, number, one) for number, one in enumerate(given)]
     for number, one in enumerate(arrays):
-        if one.ndim != 2 or one.shape[1] != arrays[0].shape[-1]:
+        if one.shape[1] != arrays[0].shape[1]:
             raise NeurodataError(
                 f"{wanted}: sequence {number} has shape {one.shape}, sequence 0 has shape {arrays[0].shape}"
             )
     return arrays
 
 
+def _numbers(what: str, wanted: str, number: int, given: Any) -> NDArray[np.float64]:
+    """One sequence, which must hold numbers already: text and complex numbers would be converted silently."""
+    _refuse_misread(what, given)
+    try:
+        found = np.asarray(given)
+        if found.dtype.kind not in "biufO":
+            raise NeurodataError(f"{wanted} of numbers, sequence {number} holds {found.dtype}")
+        found = found.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise NeurodataError(f"{wanted} of numbers, sequence {number}: {error}") from error
+    if found.ndim != 2:
+        raise NeurodataError(f"{wanted}, sequence {number} has shape {found.shape}")
+    return found
+
+
+def _refuse_misread(what: str, given: Any) -> None:
+    """Raise where NumPy would drop a mask, or names of dimensions tell of another order."""
+    dims = getattr(given, "dims", ())
+    if "time" in dims and dims[-2:-1] != ("time",):
+        raise NeurodataError(f"{what} have the dimensions {dims}; transpose them so that time is the last but one")
+    if isinstance(given, np.ma.MaskedArray):
+        raise NeurodataError(
+            f"{what} are a masked array, whose mask would be lost; pass {what}.data and mask=~{what}.mask"
+        )
+
+
 def _check_lengths(lengths: Sequence[int], history_bins: int) -> None:
     empty = [number for number, length in enumerate(lengths) if not length]
     if empty:
-        raise NeurodataError(f"sequences without bins: {_some(empty)}; leave empty trials out")
+        raise NeurodataError(f"sequences without bins: {some(empty)}; leave empty trials out")
     short = [number for number, length in enumerate(lengths) if length <= history_bins]
     if short:
         raise NeurodataError(
-            f"sequences no longer than the history of {history_bins} bins: {_some(short)} "
+            f"sequences no longer than the history of {history_bins} bins: {some(short)} "
             f"({lengths[short[0]]} bins); leave them out or lower history_bins"
         )
 
 
-def _some(numbers: Sequence[int]) -> str:
+def some(numbers: Sequence[int]) -> str:
+    """Return the first numbers as text."""
     return ", ".join(map(str, numbers[:5])) + (" …" if len(numbers) > 5 else "")
 
 
 def _known(mask: Any, values: _Arrays) -> list[NDArray[np.bool_]]:
     if mask is None:
         return [np.ones(one.shape, bool) for one in values]
+    if np.ndim(mask if not isinstance(mask, (list, tuple)) else [()]) < 2:
+        raise NeurodataError(f"expected a mask as counts, or (sequence, time), got {mask!r}")
     given = [np.asarray(one) for one in mask]
     if len(given) != len(values):
         raise NeurodataError(f"got a mask of {len(given)} sequences for counts of {len(values)}")
@@ -156,7 +184,7 @@ def _covariates(given: Any, lengths: Sequence[int]) -> _Arrays:
         raise NeurodataError(f"covariates do not fit the counts: {told}")
     bad = [number for number, one in enumerate(extra) if not np.isfinite(one).all()]
     if bad:
-        raise NeurodataError(f"covariates hold NaN or infinity in sequences {_some(bad)}; fill or leave them out")
+        raise NeurodataError(f"covariates hold NaN or infinity in sequences {some(bad)}; fill or leave them out")
     return extra
 
 
@@ -168,7 +196,29 @@ def _pad(arrays: Sequence[NDArray[Any]]) -> torch.Tensor:
     return torch.from_numpy(padded)
 
 
-def read_connectome(given: Any, n_units: int) -> torch.Tensor:
+def names_of(counts: Any) -> list[str] | None:
+    """Return the units' names where counts are xarray tables whose last dimension has text labels, else None."""
+    tables = counts if isinstance(counts, (list, tuple)) else [counts]
+    found = [_labels(one, one.dims[-1]) if len(getattr(one, "dims", ())) else None for one in tables]
+    for number, names in enumerate(found):
+        if names != found[0]:
+            raise NeurodataError(
+                f"sequence {number} names its units {_shown(names)}, sequence 0 {_shown(found[0])}; give all of them the "
+                "same units in one order"
+            )
+    return found[0]
+
+
+def _labels(table: Any, dimension: str) -> list[str] | None:
+    labels = np.asarray(table[dimension].values) if dimension in table.coords else np.zeros(0)
+    return [str(label) for label in labels] if labels.dtype.kind in "UOT" else None
+
+
+def _shown(names: Sequence[str] | None) -> str:
+    return "by numbers" if names is None else ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
+
+
+def read_connectome(given: Any, n_units: int, names: Sequence[str] | None = None) -> torch.Tensor:
     """Return a graph of shape ``(target, source)``, 0 where there is no connection, NaN where it is not known.
 
     Parameters
@@ -177,23 +227,45 @@ def read_connectome(given: Any, n_units: int) -> torch.Tensor:
         A table with the dimensions ``pre`` and ``post``, as ``Connectome.matrix`` returns it, or an array
         ``(target, source)``.
     n_units
-        How many units the counts have, in the same order.
+        How many units the counts have. They are in the same order, unless both have names.
+    names
+        The units' names, see `names_of`; a table with names is put into their order.
 
     Raises
     ------
     NeurodataError
-        If it is missing, of another size, or holds no connection.
+        If it is missing, of another size, lacks a name, or holds no connection or what is no number.
     """
     if given is None:
         raise NeurodataError("prior='connectome' needs a graph: pass connectome=, an array (target, source)")
     if {"pre", "post"} == set(getattr(given, "dims", ())):
-        given = given.transpose("post", "pre")
-    graph = np.asarray(given, np.float64)
+        given = _by_name(given.transpose("post", "pre"), names)
+    try:
+        graph = np.asarray(given, np.float64)
+    except (TypeError, ValueError) as error:
+        raise NeurodataError(f"expected a connectome of numbers (target, source): {error}") from error
     if graph.shape != (n_units, n_units):
         raise NeurodataError(
             f"expected a connectome of shape ({n_units}, {n_units}), one row and column per unit of the counts, "
             f"got {graph.shape}"
         )
+    if np.isinf(graph).any():
+        raise NeurodataError("the connectome holds infinity; expected numbers, NaN where a connection is not known")
     if not np.nan_to_num(graph).any():
         raise NeurodataError("the connectome holds no connection; use prior='gaussian' without one")
     return torch.from_numpy(graph.astype(np.float32))
+
+
+def _by_name(table: Any, names: Sequence[str] | None) -> Any:
+    """The table with both dimensions in the order of the names, or of its targets' where there are none."""
+    post, pre = _labels(table, "post"), _labels(table, "pre")
+    if post is None or pre is None:
+        return table
+    wanted = post if names is None else list(names)
+    unknown = [name for name in wanted if pre.count(name) != 1 or post.count(name) != 1]
+    if unknown:
+        raise NeurodataError(
+            f"the connectome must hold each neuron once among pre and among post; it does not for {_shown(unknown)}; "
+            f"it holds {_shown(post)}"
+        )
+    return table.isel(post=[post.index(name) for name in wanted], pre=[pre.index(name) for name in wanted])

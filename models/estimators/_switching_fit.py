@@ -17,6 +17,7 @@ from ..layers.emissions import drive_of
 from ..layers.sequences import Bins, Sequences, present
 from ..networks.switching_glm import SwitchingGlm
 from ..tasks.switching import Switching
+from ._switching_read import RESTARTS
 from ._switching_start import WINDOWS, guess_states, start_from, start_onehot
 
 _SINGLE_SWEEPS = 10
@@ -52,6 +53,8 @@ def _set_scales(network: SwitchingGlm, sequences: Sequences) -> None:
     network.covariate_scale.copy_(scale.where(scale > 0, 1.0))
     centre, scale = _moments(sequences.values[within], sequences.observed[within].float())
     if network.emission != "gaussian":
+        if not centre.any():
+            raise NeurodataError("counts hold no event in any unit; there is nothing to fit")
         network.bias.copy_(drive_of(network.link, centre.clamp(1e-3, 0.99 if network.link == "sigmoid" else None)))
         return
     still = torch.nonzero(scale == 0)[:, 0].tolist()
@@ -73,10 +76,7 @@ def _moments(values: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
 def fit_all(estimator: Any, network: SwitchingGlm, bins: Bins, seed: int) -> tuple[Switching, pd.DataFrame]:
     """Return the fit with the highest training likelihood, and a row about each."""
     single = _derive(network, n_states=1, prior=network.prior if network.n_states == 1 else "none")
-    # A one-hot prior shared by states says nothing about one state, whose edges are then fitted as free ones.
     if network.n_states == 1:
-        if network.prior == "onehot":
-            raise NeurodataError("prior='onehot' is what states share; with n_states=1 use another prior")
         task = _fit(estimator, single, bins, seed, estimator.max_iter)
         return task, _table([(network.prior, seed, task)], task)
     fit_task = _fit(estimator, single, bins, seed, min(_SINGLE_SWEEPS, estimator.max_iter))
@@ -129,4 +129,4 @@ def _same(bins: Bins) -> Bins:
 def _table(fits: list[tuple[str, int, Switching]], kept: Switching) -> pd.DataFrame:
     """One row per fit; the log likelihood is of the training data, nats per bin and unit."""
     rows = [(prior, seed, int(task.n_sweeps), float(task.log_likelihood), task is kept) for prior, seed, task in fits]
-    return pd.DataFrame(rows, columns=["prior", "seed", "n_iter", "log_likelihood", "kept"])
+    return pd.DataFrame(rows, columns=list(RESTARTS))

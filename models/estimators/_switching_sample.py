@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neurodata.checks import check_positive
 from neurodata.errors import NeurodataError
 
 from ..layers.emissions import draw
@@ -21,8 +20,6 @@ def sample_network(
     network: SwitchingGlm, n_bins: int, n_sequences: int, covariates: Any, seed: int
 ) -> tuple[Tensor, Tensor]:
     """Return values ``(sequence, time, unit)`` in the units of the data, and states ``(sequence, time)``."""
-    check_positive("n_bins", n_bins)
-    check_positive("n_sequences", n_sequences)
     extra = _read_covariates(network, n_bins, n_sequences, covariates)
     generator = torch.Generator().manual_seed(seed)
     states = _draw_states(network, n_bins, n_sequences, generator)

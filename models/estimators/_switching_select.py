@@ -12,6 +12,8 @@ from sklearn.model_selection import KFold
 
 from neurodata.errors import NeurodataError
 
+from ._switching_checks import check_whole
+
 
 def score_n_states(
     estimator: Any, counts: Any, candidates: Sequence[int], covariates: Any, mask: Any, n_folds: int, seed: int
@@ -36,18 +38,24 @@ def score_n_states(
     NeurodataError
         If there are too few sequences.
     """
-    if not 2 <= n_folds <= len(counts):
+    check_whole("n_folds", n_folds, 2)
+    if n_folds > len(counts):
         raise NeurodataError(
             f"expected 2 folds or more and as many sequences, got {n_folds} folds of {len(counts)} sequences; "
             "cut long sequences into pieces"
         )
-    if not len(candidates):
-        raise NeurodataError("no number of states to choose from")
+    if isinstance(candidates, (int, str)) or not len(candidates):
+        raise NeurodataError(f"expected candidates, one or more numbers of states, got {candidates!r}")
+    for n_states in candidates:
+        check_whole("each of candidates", n_states, 1)
     folds = list(KFold(n_folds, shuffle=True, random_state=seed).split(np.arange(len(counts))))
     rows = []
     for n_states in candidates:
         for number, (train, held_out) in enumerate(folds):
             model = clone(estimator).set_params(n_states=n_states)
+            if n_states == 1:  # asked for by name; what states share says nothing of one
+                prior = "gaussian" if model.prior == "onehot" else model.prior
+                model.set_params(allow_one_state=True, prior=prior)
             model.fit(*(_take(part, train) for part in (counts, covariates)), mask=_take(mask, train))
             given = [_take(part, held_out) for part in (counts, covariates, mask)]
             rows.append((n_states, number, model.log_likelihood_, model.score(given[0], given[1], mask=given[2])))

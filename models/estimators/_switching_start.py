@@ -96,6 +96,8 @@ def _mix(values: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _group(gradients: NDArray[np.float32], n_states: int, seed: int) -> NDArray[np.int64]:
+    if len(np.unique(gradients, axis=0)) < n_states:  # stretches that repeat one another: any groups will do
+        return np.arange(len(gradients)) % n_states
     n_axes = min(n_states, *gradients.shape)
     axes = PCA(n_axes, svd_solver="randomized", random_state=seed).fit_transform(gradients)
     groups = KMeans(n_states, n_init=5, random_state=seed).fit_predict(axes)

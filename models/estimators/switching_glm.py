@@ -14,17 +14,16 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from neurodata.checks import check_option, check_positive
 from neurodata.errors import NeurodataError
 
-from ..checkpoints import from_pretrained
+from ..checkpoints import from_pretrained, read_fit
 from ..layers.hmm import viterbi
 from ..layers.sequences import Bins, Sequences
-from ..networks.switching_glm import PRIORS
 from ..tasks.switching import Switching, emissions
-from ._switching_data import read_connectome, read_sequences
+from ._switching_checks import check_settings, check_whole
+from ._switching_data import names_of, read_connectome, read_sequences, some
 from ._switching_fit import fit_all, make_network
-from ._switching_read import bias_of, kernels_of, prior_graph_of
+from ._switching_read import bias_of, describe_fit, kernels_of, prior_graph_of, take_fit
 from ._switching_sample import sample_network
 from ._switching_select import score_n_states, summarise
 
@@ -51,7 +50,7 @@ class SwitchingGLM(BaseEstimator):  # type: ignore[misc]
     Parameters
     ----------
     n_states
-        Hidden states; 1 is the plain GLM that several states should beat.
+        Hidden states, 2 or more; see ``allow_one_state``.
     prior
         Of the weights. ``none``: free. ``gaussian``: close to a mean over states. ``onehot``: every edge is, in every
         state, inhibitory, absent or excitatory, with chances that all states share (``prior_graph_``, an estimate of
@@ -76,8 +75,9 @@ class SwitchingGLM(BaseEstimator):  # type: ignore[misc]
     state_covariates, state_variance
         Whether weights of covariates, and Gaussian variances, are each state's own.
     connectome
-        For that prior: a table from ``Connectome.matrix`` or an array ``(target, source)``. The larger an entry, the
-        freer the weight; if some are negative, signs count too; NaN is not known.
+        For that prior: a table from ``Connectome.matrix`` or an array ``(target, source)``, units in the order of the
+        counts. A table is put into that order by name if the counts are xarray tables whose units have text labels. The
+        larger an entry, the freer the weight; if some are negative, signs count too; NaN is not known.
     prior_scale
         Standard deviation of weights around their mean over states (of scaled units, where Gaussian).
     n_restarts
@@ -88,6 +88,8 @@ class SwitchingGLM(BaseEstimator):  # type: ignore[misc]
         See the task ``switching``.
     allow_twins
         Do not refuse a fit in which two states are the same.
+    allow_one_state
+        Do not refuse ``n_states=1``: the plain GLM, a baseline that several states should beat.
     accelerator
         As for ``lightning.Trainer``; a GPU pays with hundreds of units.
     random_state
@@ -145,6 +147,7 @@ class SwitchingGLM(BaseEstimator):  # type: ignore[misc]
         learning_rate: float = 0.02,
         stickiness: float = 10.0,
         allow_twins: bool = False,
+        allow_one_state: bool = False,
         accelerator: str = "cpu",
         random_state: Any = None,
     ) -> None:
@@ -166,6 +169,7 @@ class SwitchingGLM(BaseEstimator):  # type: ignore[misc]
         self.learning_rate = learning_rate
         self.stickiness = stickiness
         self.allow_twins = allow_twins
+        self.allow_one_state = allow_one_state
         self.accelerator = accelerator
         self.random_state = random_state
 
@@ -193,11 +197,13 @@ class SwitchingGLM(BaseEstimator):  # type: ignore[misc]
         NeurodataError
             If the data or a parameter cannot be meant, or two states come out the same.
         """
-        self._check()
+        check_settings(self)
         sequences = self._read(counts, covariates, mask)
+        if self.n_states > (n_bins := int(sequences.lengths.sum())):
+            raise NeurodataError(f"n_states={self.n_states} are more than the {n_bins} bins of the counts")
         network = make_network(self, sequences)
         if self.prior == "connectome":
-            network.graph.copy_(read_connectome(self.connectome, network.n_units))
+            network.graph.copy_(read_connectome(self.connectome, network.n_units, names_of(counts)))
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         task, self.restarts_ = fit_all(self, network, network.lay_out(sequences), seed)
         self._take(task)
@@ -205,21 +211,6 @@ class SwitchingGLM(BaseEstimator):  # type: ignore[misc]
         self.share_ = states.sum((0, 1)).numpy() / int(sequences.lengths.sum())
         self._check_states()
         return self
-
-    def _check(self) -> None:
-        check_option("prior", self.prior, PRIORS)  # the network checks the others
-        for what in ("prior_scale", "learning_rate"):
-            check_positive(what, getattr(self, what))
-        for what, least in (("n_states", 1), ("n_restarts", 1), ("max_iter", 1), ("history_bins", 0), ("n_filters", 1)):
-            value = getattr(self, what)
-            if not isinstance(value, (int, np.integer)) or value < least:
-                raise NeurodataError(f"{what} must be a whole number of {least} or more, got {value!r}")
-        if self.connectome is not None and self.prior != "connectome":
-            raise NeurodataError(
-                f"a connectome was given, but prior={self.prior!r} does not use it; prior='connectome'"
-            )
-        if self.state_bias is False and self.history_bins == 0:
-            raise NeurodataError("without history and without state_bias all states are alike; set one of them")
 
     def _read(self, counts: Any, covariates: Any, mask: Any) -> Sequences:
         return read_sequences(counts, covariates, mask, emission=self.emission, history_bins=self.history_bins)
@@ -240,7 +231,7 @@ class SwitchingGLM(BaseEstimator):  # type: ignore[misc]
         dead = [state for state, share in enumerate(self.share_) if share < DEAD_SHARE]
         if dead:
             warnings.warn(
-                f"states {', '.join(map(str, dead))} explain less than {DEAD_SHARE:.1%} of the bins each; the data may "
+                f"states {some(dead)} explain less than {DEAD_SHARE:.1%} of the bins each; the data may "
                 "have fewer states: see choose_n_states",
                 StateWarning,
                 stacklevel=3,
@@ -306,6 +297,8 @@ class SwitchingGLM(BaseEstimator):  # type: ignore[misc]
             Seed, or generator.
         """
         check_is_fitted(self, "task_")
+        check_whole("n_bins", n_bins, 1)
+        check_whole("n_sequences", n_sequences, 1)
         seed = int(check_random_state(random_state).randint(2**31 - 1))
         values, states = sample_network(self.task_.network, n_bins, n_sequences, covariates, seed)
         return values.numpy(), states.numpy()
@@ -329,7 +322,7 @@ class SwitchingGLM(BaseEstimator):  # type: ignore[misc]
         counts, covariates, mask
             As for `fit`; whole sequences are held out.
         candidates
-            Numbers of states.
+            Numbers of states; 1 is the plain GLM (with a Gaussian prior where this estimator's is one-hot).
         n_folds
             Parts that are held out in turn; at most as many as sequences.
 
@@ -344,7 +337,9 @@ class SwitchingGLM(BaseEstimator):  # type: ignore[misc]
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> Self:
-        """Return a fitted estimator that was saved; parameters of fitting alone are the defaults, not those used.
+        """Return a fitted estimator that was saved, with its parameters and what its fit told.
+
+        A generator given as ``random_state``, and the accelerator, are not saved: they come back as the defaults.
 
         Raises
         ------
@@ -360,5 +355,10 @@ class SwitchingGLM(BaseEstimator):  # type: ignore[misc]
         model = cls(**sizes, learning_rate=task.hparams["learning_rate"], stickiness=task.hparams["stickiness"])
         if model.prior == "connectome":
             model.connectome = task.network.graph.numpy()
+        take_fit(model, read_fit(folder))
         model._take(task)
         return model
+
+    def describe_fit(self) -> dict[str, Any]:
+        """Return what `save_pretrained` keeps of the fit besides the model, as JSON values."""
+        return describe_fit(self)

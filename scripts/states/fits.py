@@ -36,8 +36,9 @@ CANDIDATES = (1, 2, 3, 4, 5, 6, 8)
 
 
 def fit(sequences: Arrays, n_states: int, **options: Any) -> SwitchingGLM:
-    """Fit on training sequences."""
-    return SwitchingGLM(n_states=n_states, random_state=SEED, **options).fit(sequences)
+    """Fit on training sequences; one state is the plain GLM, a baseline."""
+    model = SwitchingGLM(n_states=n_states, allow_one_state=n_states == 1, random_state=SEED, **options)
+    return model.fit(sequences)
 
 
 def likelihoods(model: SwitchingGLM, sequences: Arrays) -> NDArray[np.float64]:

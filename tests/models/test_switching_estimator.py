@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -10,11 +12,11 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import estimator_checks, get_tags
 
-from neurodata.errors import NeurodataError
+from neurodata.errors import CheckpointError, NeurodataError
 from neurodata.models import SwitchingGLM
 from neurodata.models.array_task import fit_arrays
-from neurodata.models.checkpoints import save_pretrained
-from neurodata.models.estimators._switching_data import read_connectome
+from neurodata.models.checkpoints import CONFIG, save_pretrained
+from neurodata.models.estimators._switching_data import names_of, read_connectome
 from neurodata.models.estimators._switching_fit import one_batch
 from neurodata.models.estimators.switching_glm import StateWarning
 from neurodata.models.layers.edges import shuffle_graph
@@ -123,6 +125,22 @@ def test_a_table_of_connections_is_turned_so_that_rows_are_targets():
     table = xr.DataArray(np.arange(9.0).reshape(3, 3), dims=("pre", "post"), coords={"pre": names, "post": names})
     np.testing.assert_array_equal(read_connectome(table, 3), np.arange(9.0).reshape(3, 3).T)
     np.testing.assert_array_equal(read_connectome(table.to_numpy().T, 3), np.arange(9.0).reshape(3, 3).T)
+
+
+def test_named_units_and_a_named_connectome_are_put_into_one_order():
+    names = ["AVAL", "AVAR", "AVBL"]
+    table = xr.DataArray(np.arange(9.0).reshape(3, 3), dims=("pre", "post"), coords={"pre": names, "post": names})
+    straight = read_connectome(table, 3)
+    np.testing.assert_array_equal(read_connectome(table.isel(pre=[2, 0, 1]), 3), straight)
+    turned = read_connectome(table, 2, ["AVBL", "AVAL"])  # two units of three
+    np.testing.assert_array_equal(turned, straight[[2, 0]][:, [2, 0]])
+    counts = xr.DataArray(np.ones((1, 9, 2)), dims=("sequence", "time", "unit"), coords={"unit": ["AVAL", "AVBR"]})
+    with pytest.raises(NeurodataError, match="hold each neuron once among pre and among post; it does not for AVBR; it holds AVAL, AVAR, AVBL"):  # fmt: skip
+        make(2, prior="connectome", connectome=table).fit(counts)
+    assert names_of(counts) == names_of(list(counts)) == ["AVAL", "AVBR"]
+    assert names_of(np.ones((1, 9, 2))) is None
+    with pytest.raises(NeurodataError, match="sequence 1 names its units AVBR, AVAL, sequence 0 AVAL, AVBR"):
+        names_of([counts[0], counts[0][:, ::-1]])
 
 
 @pytest.mark.parametrize("emission", ["bernoulli", "negative_binomial"])
@@ -254,11 +272,13 @@ def test_missing_values_are_left_out_of_fit_and_score(small):
 
 
 def test_one_state_is_the_plain_glm_that_more_states_beat(found, small):
-    single = make(1, max_iter=10).fit(small.counts[:8])
+    with pytest.raises(NeurodataError, match="n_states=1 leaves no states to switch between: use 2 or more, or allow_one_state=True"):  # fmt: skip
+        make(1).fit(small.counts[:8])
+    single = make(1, max_iter=10, allow_one_state=True).fit(small.counts[:8])
     assert single.weights_.shape == (1, 10, 10)
     assert single.score(small.counts[8:]) < found.score - 0.005
     with pytest.raises(NeurodataError, match="prior='onehot' is what states share; with n_states=1 use another prior"):
-        make(1, prior="onehot").fit(small.counts[:2])
+        make(1, prior="onehot", allow_one_state=True).fit(small.counts[:2])
 
 
 def test_a_fitted_model_comes_back_bit_by_bit(found, small, tmp_path):
@@ -268,8 +288,23 @@ def test_a_fitted_model_comes_back_bit_by_bit(found, small, tmp_path):
         np.testing.assert_array_equal(ours, theirs)
     for name in ("weights_", "bias_", "state_bias_", "transition_", "initial_", "prior_graph_", "log_likelihood_"):
         np.testing.assert_array_equal(getattr(found.model, name), getattr(again, name))
-    assert again.get_params()["link"] == "sigmoid"
-    assert again.n_states == 3
+    assert again.get_params() == found.model.get_params()
+    assert again.restarts_.equals(found.model.restarts_)
+    np.testing.assert_array_equal(again.share_, found.model.share_)
+
+
+def test_what_a_checkpoint_says_of_a_fit_is_checked(found, tmp_path):
+    save_pretrained(found.model, tmp_path, {})
+    config = json.loads((tmp_path / CONFIG).read_text())
+    for wrong in ({"share": [1.0]}, {"parameters": {"accelerator": 1}}, {"restarts": [{"prior": 3}]}, {"share": None}):
+        (tmp_path / CONFIG).write_text(json.dumps(config | {"fit": config["fit"] | wrong}))
+        with pytest.raises(CheckpointError, match="expected parameters, restarts and shares of states of a fit"):
+            SwitchingGLM.from_pretrained(tmp_path)
+    (tmp_path / CONFIG).write_text(json.dumps(config | {"fit": [1]}))
+    with pytest.raises(CheckpointError, match=r"expected named facts about the fit, got \[1\]"):
+        SwitchingGLM.from_pretrained(tmp_path)
+    save_pretrained(found.model.task_, tmp_path, {})  # a task alone has no fit to tell of
+    assert SwitchingGLM.from_pretrained(tmp_path).n_states == 3
 
 
 def test_samples_are_like_the_data(found, small):
@@ -291,6 +326,14 @@ def test_the_number_of_states_shows_in_the_likelihood_of_held_out_sequences(smal
     assert (table["low"] <= table["value"]).all()
     with pytest.raises(NeurodataError, match="got 5 folds of 1 sequences; cut long sequences into pieces"):
         make().choose_n_states(small.counts[:1])
+    with pytest.raises(NeurodataError, match="expected candidates, one or more numbers of states, got 3"):
+        make().choose_n_states(small.counts[:6], 3)
+
+
+def test_one_state_stands_beside_states_with_one_hot_edges(small):
+    table = make(prior="onehot", max_iter=1).choose_n_states(small.counts[:4, :200], [1, 2], n_folds=2)
+    assert np.isfinite(table["value"]).all()
+    assert table["n_states"].tolist() == [1, 1, 2, 2]
 
 
 def fit_alone(small, sweeps, std, folder=None):
@@ -384,10 +427,30 @@ def changed(at, value):
         pytest.param([GOOD[0], GOOD[1][:5]], {}, r"no longer than the history of 5 bins: 1 \(5 bins\)", id="short"),
         pytest.param([GOOD[0], GOOD[1][:, :3]], {}, r"sequence 1 has shape \(30, 3\), sequence 0 has shape \(30, 4\)", id="other units"),
         pytest.param([["a", "b"]], {}, "list of .time, unit. of numbers", id="words"),
+        pytest.param(GOOD.astype(int).astype(str), {}, "of numbers, sequence 0 holds <U", id="numbers as text"),
+        pytest.param(GOOD + 1j, {}, "of numbers, sequence 0 holds complex128", id="complex"),
+        pytest.param([1, 2], {}, r"sequence 0 has shape \(\)", id="a list of numbers"),
+        pytest.param(None, {}, r"got NoneType of shape \(\)", id="nothing"),
+        pytest.param(GOOD[:, :, :0], {}, "counts hold no units", id="no unit"),
+        pytest.param(np.ma.masked_array(GOOD), {}, r"masked array, whose mask would be lost; pass counts.data and mask=", id="masked array"),
+        pytest.param(xr.DataArray(GOOD, dims=("time", "sequence", "unit")), {}, "transpose them so that time is the last but one", id="turned table"),
+        pytest.param(GOOD * 0, {}, "counts hold no event in any unit", id="no event"),
+        pytest.param(GOOD, {"n_states": 61}, "n_states=61 are more than the 60 bins of the counts", id="more states than bins"),
+        pytest.param(GOOD, {"n_states": True}, "n_states must be a whole number of 2 or more, got True", id="a state that is true"),
+        pytest.param(GOOD, {"n_states": 2.0}, "n_states must be a whole number of 2 or more, got 2.0", id="states with a point"),
+        pytest.param(GOOD, {"prior": None}, "no prior None", id="no prior"),
+        pytest.param(GOOD, {"link": None}, "no link None", id="no link"),
+        pytest.param(GOOD, {"prior_scale": "1"}, "prior_scale must be a positive number, got '1'", id="spread as text"),
+        pytest.param(GOOD, {"stickiness": -1}, "stickiness must be a number of 0 or more, got -1", id="stickiness"),
+        pytest.param(GOOD, {"state_bias": "yes"}, "state_bias must be True, False or None, got 'yes'", id="bias as text"),
+        pytest.param(GOOD, {"allow_twins": 1}, "allow_twins must be True or False, got 1", id="switch as number"),
+        pytest.param(GOOD, {"history_bins": 0, "prior": "onehot"}, "prior='onehot' is of couplings, and history_bins=0 leaves none", id="edges without history"),
+        pytest.param(GOOD, {"prior": "connectome", "connectome": "abc"}, "expected a connectome of numbers", id="graph as text"),
+        pytest.param(GOOD, {"prior": "connectome", "connectome": np.full((4, 4), np.inf)}, "the connectome holds infinity", id="infinite graph"),
         pytest.param(GOOD, {"prior": "one hot"}, "no prior 'one hot'; did you mean 'onehot'", id="prior"),
         pytest.param(GOOD, {"link": "relu"}, "no link 'relu'", id="link"),
         pytest.param(GOOD, {"emission": "normal"}, "no emission 'normal'", id="emission"),
-        pytest.param(GOOD, {"n_states": 0}, "n_states must be a whole number of 1 or more, got 0", id="no state"),
+        pytest.param(GOOD, {"n_states": 0}, "n_states must be a whole number of 2 or more, got 0", id="no state"),
         pytest.param(GOOD, {"n_restarts": 1.5}, "n_restarts must be a whole number of 1 or more, got 1.5", id="no restart"),
         pytest.param(GOOD, {"prior_scale": 0}, "prior_scale must be a positive number, got 0", id="no spread"),
         pytest.param(GOOD, {"prior": "connectome"}, "prior='connectome' needs a graph: pass connectome=", id="no graph"),
@@ -411,12 +474,31 @@ def test_data_that_cannot_be_meant_are_refused_with_one_clear_message(counts, se
         pytest.param({"covariates": np.full((2, 30, 1), np.nan)}, "covariates hold NaN or infinity in sequences 0, 1", id="NaN"),
         pytest.param({"mask": np.ones((2, 30, 3), bool)}, r"mask of sequence 0: expected True and False of shape \(30,\) or \(30, 4\)", id="mask"),
         pytest.param({"mask": np.ones((1, 30), bool)}, "got a mask of 1 sequences for counts of 2", id="masks"),
+        pytest.param({"mask": True}, r"expected a mask as counts, or \(sequence, time\), got True", id="one mask"),
         pytest.param({"mask": np.zeros((2, 30), bool)}, "the mask leaves no value known", id="nothing known"),
     ],
 )  # fmt: skip
 def test_what_comes_with_the_counts_must_fit_them(given, text):
     with pytest.raises(NeurodataError, match=text):
         make().fit(GOOD, **given)
+
+
+def test_counts_that_never_change_are_fitted_without_complaint():
+    counts = np.ones((2, 120, 3))
+    assert np.isfinite(make(2, max_iter=1, link="softplus").fit(counts).log_likelihood_)
+
+
+def test_sequences_of_several_lengths_may_come_as_an_array_of_objects(small):
+    ragged = np.empty(2, object)
+    ragged[:] = [small.counts[0], small.counts[1][:300]]
+    fits = [make(max_iter=1).fit(given) for given in (ragged, list(ragged))]
+    np.testing.assert_array_equal(fits[0].weights_, fits[1].weights_)
+
+
+@pytest.mark.parametrize("n_bins", [0, 1.5, True])
+def test_samples_are_a_whole_number_of_bins(found, n_bins):
+    with pytest.raises(NeurodataError, match="n_bins must be a whole number of 1 or more"):
+        found.model.sample(n_bins)
 
 
 def test_other_units_than_those_fitted_are_refused(found, small):
