@@ -10,6 +10,7 @@ import torch
 from scipy import stats
 
 from neurodata.errors import NeurodataError
+from neurodata.models.estimators._switching_start import start_from
 from neurodata.models.layers.edges import draw_kinds, fit_prior, shuffle_graph, sign_of
 from neurodata.models.layers.emissions import draw, drive_of, log_base, log_density, rate_of
 from neurodata.models.layers.history import filter_past, make_basis
@@ -279,6 +280,16 @@ def test_a_symmetric_start_stays_symmetric_which_is_why_starts_are_noisy():
     loss = -(states * network.log_emission(bins)).sum()
     slope = torch.autograd.grad(loss, network.weight)[0]
     torch.testing.assert_close(slope[0], slope[1])
+
+
+def test_states_start_apart_around_the_one_state_model():
+    single, network = stirred(n_units=3, n_states=1), SwitchingGlm(n_units=3, n_states=4)
+    bins = network.lay_out(sequences_of(torch.ones(1, 9, 3)))
+    start_from(network, single, bins, seed=0)
+    apart = network.weight.detach() - single.weight.detach()
+    assert 0.05 < float(apart.std()) < 0.2
+    assert float((network.weight[0] - network.weight[1]).detach().abs().max()) > 0.01
+    assert torch.equal(network.bias, single.bias)
 
 
 def test_the_chain_is_set_from_all_sequences_with_a_pull_to_stay():
