@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from ..layers.cp_sweeps import (
     row_equations,
 )
 from ..layers.tensor_rows import TensorBlocks, WholeTensor
+from ..layers.threads import few_threads
 from ..networks.tensor_factors import TensorFactors
 from ..tasks.factorise import Factorise
 
@@ -117,10 +119,11 @@ def fixed_loadings(data: Tensor, grams: Tensor, *, nonnegative: bool) -> Tensor:
     if not nonnegative:
         return least_squares(torch.zeros_like(data), data, grams)
     found = rescale(torch.ones_like(data), data, grams)
-    for _ in range(_MOST_ROUNDS // _ROUNDS_AT_ONCE):
-        before, found = found, hals(found, data, grams, _ROUNDS_AT_ONCE)
-        if (found - before).norm() <= 10 * torch.finfo(found.dtype).eps * found.norm():
-            break
+    with few_threads(data.numel()):
+        for _ in range(_MOST_ROUNDS // _ROUNDS_AT_ONCE):
+            before, found = found, hals(found, data, grams, _ROUNDS_AT_ONCE)
+            if (found - before).norm() <= 10 * torch.finfo(found.dtype).eps * found.norm():
+                break
     return found
 
 
@@ -183,9 +186,9 @@ def _mark(loadings: Tensor, seen: Tensor) -> Tensor:
 
 def place_of(mode: int, n_modes: int) -> int:
     """Return a mode counted from 0, or raise unless the tensor has it."""
-    if not -n_modes <= mode < n_modes:
+    if not isinstance(mode, Integral) or not -n_modes <= mode < n_modes:
         raise NeurodataError(f"a tensor of {n_modes} modes has none of number {mode}")
-    return mode % n_modes
+    return int(mode) % n_modes
 
 
 def check_sizes(found: Sequence[int], fitted: Sequence[int], mode: int | None) -> None:

@@ -17,7 +17,7 @@ from neurodata.errors import NeurodataError
 from ..layers.tensor_rows import check_entries
 
 
-def as_tensor(values: Any, *, nonnegative: bool) -> Tensor:
+def as_tensor(values: Any, *, nonnegative: bool, new: bool = False) -> Tensor:
     """Return an array as a tensor, NaN where missing, checked: float32 stays, all else becomes float64.
 
     Parameters
@@ -26,6 +26,8 @@ def as_tensor(values: Any, *, nonnegative: bool) -> Tensor:
         NumPy array (of a masked array, what is masked is missing), ``xarray.DataArray``, tensor or nested list.
     nonnegative
         Whether negative entries are refused.
+    new
+        Whether it is new data for a fitted model: it may be one slice, silent, or missing altogether.
 
     Raises
     ------
@@ -34,11 +36,13 @@ def as_tensor(values: Any, *, nonnegative: bool) -> Tensor:
         where it may not be.
     """
     tensor = _convert(values)
-    if tensor.ndim < 2 or 0 in tensor.shape:
+    if tensor.ndim < 2 - new or 0 in tensor.shape:
         raise NeurodataError(
             f"expected a tensor of two or more modes, none of them empty, got shape {tuple(tensor.shape)}"
         )
     check_entries(tensor, 0, nonnegative=nonnegative)
+    if new:
+        return tensor
     if tensor.isnan().all():
         raise NeurodataError(f"no entry of the tensor of shape {tuple(tensor.shape)} is observed: all are NaN")
     if not (tensor > 0).any() and not (tensor < 0).any():
@@ -52,7 +56,10 @@ def _convert(values: Any) -> Tensor:
     if isinstance(values, np.ma.MaskedArray):
         kind = np.promote_types(values.dtype, np.float32)
         values = np.where(np.ma.getmaskarray(values), np.nan, values.data).astype(kind)
-    found: NDArray[Any] = np.asarray(values)
+    try:
+        found: NDArray[Any] = np.asarray(values)
+    except ValueError as error:  # lists whose lengths differ
+        raise NeurodataError(f"expected a tensor, every slice of one size, got something ragged: {error}") from error
     if found.dtype.kind not in "biuf":
         raise NeurodataError(f"expected a tensor of real numbers, got {found.dtype}")
     return torch.from_numpy(np.array(found, np.float32 if found.dtype == np.float32 else np.float64))

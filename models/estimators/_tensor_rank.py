@@ -58,7 +58,7 @@ def choose_rank(
     tensor
         The data, NaN where missing.
     ranks
-        What is tried, increasing.
+        What is tried; the order does not matter.
     held_out
         Share of the observed entries that is held out.
     along
@@ -80,17 +80,19 @@ def choose_rank(
     Williams AH et al. 2018, Neuron 98:1099-1115: entries held out at random, agreement of restarts.
     """
     check_positive("n_splits", n_splits)
-    if not len(ranks) or not 0 < held_out < 1:
-        raise NeurodataError(f"give one rank or more and a share between 0 and 1; got {list(ranks)} and {held_out}")
+    ranks = list(ranks)
+    if not ranks or not 0 < held_out < 1:
+        raise NeurodataError(f"give one rank or more and a share between 0 and 1; got {ranks} and {held_out}")
     values = as_tensor(tensor, nonnegative=model.nonnegative).numpy()
     random = np.random.default_rng(seed)
     splits = [_hold_out(values, held_out, along, random) for _ in range(n_splits)]
     rows = [_try_rank(clone(model).set_params(rank=rank), values, splits) for rank in ranks]
     table = pd.DataFrame(rows)
-    table.insert(0, "rank", list(ranks))
+    table.insert(0, "rank", ranks)
     least = int(table["held_out_error"].argmin())
     bound = table["held_out_error"][least] + table["held_out_sem"][least]
-    return RankChoice(ranks[int((table["held_out_error"] <= bound).argmax())], table)
+    good = [rank for rank, error in zip(ranks, table["held_out_error"]) if error <= bound]
+    return RankChoice(min(good, key=np.sum), table)
 
 
 def _hold_out(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -140,6 +141,8 @@ class DynamicConnectome(BaseEstimator):  # type: ignore[misc]
             If shapes, rate or names do not fit, or the traces are such that `affinity_blocks` refuses them.
         """
         check_positive("whole_mb", self.whole_mb)
+        if not isinstance(self.rank, Integral):
+            raise NeurodataError(f"rank must be a positive whole number, got {self.rank!r}")
         animals = read_animals(traces, rate_hz, names)
         blocks = self._blocks(animals.traces, animals.rate_hz)
         self.names_, self.rate_hz_ = animals.names, animals.rate_hz

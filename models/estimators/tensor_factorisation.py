@@ -178,6 +178,8 @@ class TensorFactorisation(BaseEstimator):  # type: ignore[misc]
         check_option("model", self.model, MODELS)
         for name in ("n_restarts", "max_iter", "tol"):
             check_positive(name, getattr(self, name))
+            if name != "tol" and getattr(self, name) != int(getattr(self, name)):
+                raise NeurodataError(f"{name} must be a whole number, got {getattr(self, name)!r}")
         if self.model == "tucker" and self.nonnegative:
             raise NeurodataError(
                 "a Tucker model has orthonormal bases, which are not non-negative: pass nonnegative=False"
@@ -255,7 +257,7 @@ class TensorFactorisation(BaseEstimator):  # type: ignore[misc]
         shape = network.hyperparameters["shape"]
         mode = place_of(mode, len(shape))
         double = network.hyperparameters["double"]
-        tensor = as_tensor(X, nonnegative=network.hyperparameters["nonnegative"])
+        tensor = as_tensor(X, nonnegative=network.hyperparameters["nonnegative"], new=True)
         tensor = tensor.to(torch.float64 if double else torch.float32)
         one = tensor.ndim == len(shape) - 1
         tensor = tensor.unsqueeze(mode) if one else tensor

@@ -125,6 +125,11 @@ class TensorBlocks:
         dtype: torch.dtype,
         nonnegative: bool,
     ) -> None:
+        if not callable(blocks):
+            raise NeurodataError(
+                f"blocks must be a function that gives the blocks anew for every pass, got {type(blocks).__name__}; a "
+                "generator can be gone through only once: pass the function that makes it"
+            )
         self.shape, self.order = tuple(int(size) for size in shape), tuple(range(len(shape)))
         self._blocks, self._dtype, self._nonnegative = blocks, dtype, nonnegative
         self._device, self._checked = torch.device("cpu"), False
@@ -144,6 +149,8 @@ class TensorBlocks:
             step = max(1, _CHUNK_ENTRIES // max(1, math.prod(self.shape[1:])))
             for begin in range(0, len(values), step):
                 yield self._prepare(first + begin, values[begin : begin + step])
+        if self._checked and not met.any():
+            raise NeurodataError("no block came in a later pass; blocks() must give all of them anew every time")
         if not met.all():
             missing = int((~met).nonzero()[0])
             raise NeurodataError(

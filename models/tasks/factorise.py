@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from neurodata.errors import NeurodataError
 from ..array_task import ArrayTask
 from ..layers.cp_sweeps import sweep
 from ..layers.tensor_rows import TensorBlocks, WholeTensor
+from ..layers.threads import few_threads
 from ..layers.tucker import tucker_sweep
 from ..networks.tensor_factors import TensorFactors
 
@@ -40,6 +42,8 @@ class Factorise(ArrayTask):
     """
 
     GROWTH, CEILING_GROWTH, FALL = 1.05, 1.01, 1.5
+    SMALL_STEPS = 100
+    """Steps of a sweep, about, that work on factors and not on entries."""
 
     network: TensorFactors
 
@@ -67,13 +71,14 @@ class Factorise(ArrayTask):
     @torch.no_grad()
     def training_step(self, batch: WholeTensor | TensorBlocks | Tensor, batch_index: int) -> None:
         """Make some sweeps over a tensor's rows (CP) or over the tensor itself (Tucker)."""
-        for _ in range(self.sweeps_per_step):
-            if self.finished:
-                break
-            if isinstance(batch, Tensor):
-                self._sweep_tucker(batch)
-            else:
-                self._sweep_cp(batch)
+        with few_threads(math.prod(batch.shape) // self.SMALL_STEPS):
+            for _ in range(self.sweeps_per_step):
+                if self.finished:
+                    break
+                if isinstance(batch, Tensor):
+                    self._sweep_tucker(batch)
+                else:
+                    self._sweep_cp(batch)
         self.optimizers().step()  # type: ignore[union-attr]
         if self.finished:
             self.trainer.should_stop = True

@@ -66,7 +66,7 @@ def changes(
                 f"detrend_seconds must be more than twice smooth_seconds ({smooth_seconds:g} s), else the changes "
                 f"themselves are taken off; got {detrend_seconds!r}"
             )
-        slopes -= _running_mean(slopes, round(detrend_seconds * rate_hz / 2))
+        slopes -= _running_mean(slopes, max(1, round(detrend_seconds * rate_hz / 2)))
     return _unit_spread(slopes, values, what)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -175,7 +176,8 @@ def affinity_blocks(
         recorded, or a neuron is missing from every animal.
     """
     check_option("kernel", kernel, KERNELS)
-    check_positive("bin_frames", bin_frames)
+    if not isinstance(bin_frames, Integral) or bin_frames < 1:
+        raise NeurodataError(f"bin_frames must be a positive whole number, got {bin_frames!r}")
     check_positive("block_mb", block_mb)
     animals = _same_neurons(traces, shared_time)
     lengths = [-(-len(animal) // bin_frames) * bin_frames for animal in animals]
@@ -188,7 +190,7 @@ def affinity_blocks(
         prepared[:, start : start + len(animal), place if shared_time else 0] = _prepare(slopes, kernel).T
         start += 0 if shared_time else length
     recorded = _recorded_pairs(prepared, every_neuron=pairs is None)
-    wanted = recorded if pairs is None else np.asarray(pairs, np.intp)
+    wanted = recorded if pairs is None else _checked_pairs(pairs, len(prepared))
     return AffinityBlocks(prepared, kernel, wanted, _recorded_bins(prepared, bin_frames), int(bin_frames), block_mb)
 
 
@@ -243,7 +245,7 @@ def _same_neurons(traces: Traces, shared_time: bool) -> list[NDArray[np.floating
     animals = [np.asarray(animal) for animal in traces]
     shapes = [animal.shape for animal in animals]
     if not animals or any(len(shape) != 2 for shape in shapes):
-        raise NeurodataError(f"expected one array of shape (time, neuron) per animal, got shapes {shapes}")
+        raise NeurodataError(f"expected one array of shape (time, neuron) per animal, got shapes {shapes[:5]}")
     if len({shape[1] for shape in shapes}) > 1:
         raise NeurodataError(
             f"animals have {[shape[1] for shape in shapes]} neurons; give the same neurons to all, NaN where one was not "
@@ -274,6 +276,17 @@ def _recorded_pairs(prepared: NDArray[np.float32], every_neuron: bool) -> NDArra
             raise NeurodataError(f"animal {animal}: no two neurons are recorded at the same time; leave the animal out")
         together |= now
     return np.stack([first[together], second[together]])
+
+
+def _checked_pairs(pairs: NDArray[np.integer], n_neurons: int) -> NDArray[np.intp]:
+    wanted = np.asarray(pairs)
+    if wanted.ndim != 2 or len(wanted) != 2 or wanted.dtype.kind not in "iu" or wanted.size == 0:
+        raise NeurodataError(f"expected pairs as whole numbers of shape (2, pair), got {wanted.dtype} {wanted.shape}")
+    if wanted.min() < 0 or wanted.max() >= n_neurons:
+        raise NeurodataError(
+            f"pairs are of neurons 0 to {n_neurons - 1}, got numbers from {wanted.min()} to {wanted.max()}"
+        )
+    return wanted.astype(np.intp)
 
 
 def _recorded_bins(prepared: NDArray[np.float32], bin_frames: int) -> NDArray[np.intp]:

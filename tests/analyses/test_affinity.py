@@ -180,3 +180,23 @@ def test_animals_that_do_not_fit_together_are_refused(change, options, message):
     animals = np.stack([walks(seed=seed) for seed in range(2)])
     with pytest.raises(NeurodataError, match=message):
         affinity_blocks(change(animals), RATE, **options)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        (np.array([[0], [9]]), "of neurons 0 to 2, got numbers from 0 to 9"),
+        (np.array([0, 1]), r"shape \(2, pair\), got int64 \(2,\)"),
+        (np.array([[0.0], [1.0]]), "whole numbers of shape"),
+    ],
+    ids=["unknown neuron", "no pairs", "fractions"],
+)
+def test_pairs_that_cannot_be_are_refused(pairs, message):
+    traces = np.random.default_rng(0).standard_normal((1, 60, 3))
+    with pytest.raises(NeurodataError, match=message):
+        affinity_blocks(traces, 4.0, pairs=pairs)
+
+
+def test_at_few_frames_per_second_the_shortest_running_mean_takes_three():
+    traces = np.random.default_rng(0).standard_normal((60, 3))
+    assert np.isfinite(affinity(traces, 0.65, smooth_seconds=0.5, detrend_seconds=1.2)).all()

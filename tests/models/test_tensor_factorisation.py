@@ -180,6 +180,20 @@ def test_a_new_slice_that_is_missing_has_no_loadings():
     assert np.isnan(model.transform(new)).all(1).tolist() == [False, True, False]
 
 
+def test_new_data_may_be_silent_or_missing_altogether():
+    tensor, _, _ = make_tensor()
+    model = fitted(tensor, n_restarts=1, max_iter=5)
+    np.testing.assert_array_equal(model.transform(np.zeros((28, 20))), 0)
+    np.testing.assert_array_equal(model.transform(np.zeros((28, 20, 2))), 0)
+    assert np.isnan(model.transform(np.full((28, 20), np.nan))).all()
+
+
+def test_a_new_row_of_a_matrix_may_be_a_vector():
+    tensor, _, _ = make_tensor(missing=0.0)
+    model = fitted(tensor[:, :, 0], 2)
+    np.testing.assert_allclose(model.transform(tensor[3, :, 0], mode=0), model.transform(tensor[:, :, 0], mode=0)[3])
+
+
 def test_tucker_finds_the_subspaces_of_each_mode():
     random = np.random.default_rng(0)
     bases = [np.linalg.qr(random.standard_normal((size, rank)))[0] for size, rank in zip(SHAPE, (3, 4, 2), strict=True)]
@@ -274,6 +288,8 @@ def infinite():
         pytest.param(np.ones((3, 4, 5)), {"model": "tukcer"}, "did you mean 'tucker'", id="unknown model"),
         pytest.param(np.ones((3, 4, 5)), {"model": "tucker"}, "pass nonnegative=False", id="a non-negative Tucker"),
         pytest.param(np.ones((3, 4, 5)), {"model": "tucker", "nonnegative": False, "rank": 4}, "rank 4 of mode 0 is more than 3", id="Tucker rank too high"),
+        pytest.param([[1.0, 2.0], [3.0]], {}, "every slice of one size, got something ragged", id="ragged lists"),
+        pytest.param(np.ones((3, 4, 5)), {"max_iter": 0.5}, "max_iter must be a whole number, got 0.5", id="half a pass"),
         pytest.param(np.ones((3, 4, 5)), {"n_restarts": 0}, "n_restarts must be a positive number, got 0", id="no restart"),
     ],
 )  # fmt: skip
@@ -291,5 +307,7 @@ def test_new_data_of_another_shape_are_refused():
         model.transform(tensor[:, :19, :3])
     with pytest.raises(NeurodataError, match="a tensor of 3 modes has none of number 3"):
         model.transform(tensor, 3)
+    with pytest.raises(NeurodataError, match=r"a tensor of 3 modes has none of number 1\.5"):
+        model.transform(tensor, 1.5)
     with pytest.raises(NeurodataError, match=r"expected a tensor of shape \(28, 20, 12\)"):
         model.score(tensor[:3])
