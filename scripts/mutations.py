@@ -386,4 +386,19 @@ MUTATIONS = (
         "(kinds.sum(0) + pseudo_count", "(kinds[0] + pseudo_count",
         ("tests/models/test_switching_glm.py::test_the_prior_of_an_edge_is_between_its_own_shares_and_everyone_s",),
     ),
+    Mutation(
+        "missing entries of a tensor are zero", "models/layers/tensor_rows.py",
+        "observed = ~values.isnan()", "observed = ~(values.isnan() & False)",
+        ("tests/models/test_tensor_factorisation.py",),
+    ),
+    Mutation(
+        "a block of a tensor takes the place of another", "models/layers/cp_sweeps.py",
+        "sums.grams = grams if sums.grams is None else sums.grams + grams", "sums.grams = grams",
+        ("tests/models/test_tensor_blocks.py::test_blocks_and_the_whole_give_the_same_factors",),
+    ),
+    Mutation(
+        "communities are found in noise", "neurodata/analyses/communities.py",
+        "        if cost > null - 1e-9:\n", "        if False:\n",
+        ("tests/analyses/test_communities.py",),
+    ),
 )  # fmt: skip

@@ -73,7 +73,8 @@ class DynamicConnectome(BaseEstimator):  # type: ignore[misc]
         How strongly each animal has each motif, shape ``(animal, motif)``: root mean square 1 per motif, or, without
         shared time, the mean of the animal's time course.
     communities_
-        One `neurodata.analyses.communities.Communities` per motif, or an empty list.
+        One `neurodata.analyses.communities.Communities` per motif, or an empty list. A motif of zeros, where ``rank``
+        is more than the affinities hold, has none (``n_communities`` 0).
     factor_match_
         Mean similarity (1: the same) of the factors of the other restarts with the best one's; NaN with one restart.
     error_
@@ -153,12 +154,7 @@ class DynamicConnectome(BaseEstimator):  # type: ignore[misc]
         self._unfold()
         self.communities_: list[Communities] = []
         if self.community_method is not None:
-            self.communities_ = [
-                communities(
-                    motif, method=self.community_method, degree_corrected=self.degree_corrected, seed=self._seed()
-                )
-                for motif in self.motifs_
-            ]
+            self.communities_ = [self._divide(motif, self.community_method) for motif in self.motifs_]
         return self
 
     def transform(self, traces: Traces, rate_hz: float | None = None, names: Sequence[str] | None = None) -> Floats:
@@ -238,6 +234,13 @@ class DynamicConnectome(BaseEstimator):  # type: ignore[misc]
 
         courses = solve_courses(lambda: part(False), weights, blocks.shape[1])
         return squared_residuals(part(True), weights, courses)
+
+    def _divide(self, motif: Floats, method: str) -> Communities:
+        if np.nansum(motif) > 0:
+            return communities(motif, method=method, degree_corrected=self.degree_corrected, seed=self._seed())
+        # The motif has died out: there are fewer than asked for, and this one joins nobody.
+        labels = np.where(np.isfinite(motif).any(axis=1), 0, -1)
+        return Communities(labels, (labels,), 0, 0.0, 0.0, degree_corrected=False, method=method)
 
     def _seed(self) -> int:
         return 0 if self.random_state is None else self.random_state

@@ -291,6 +291,15 @@ def test_bad_traces_are_refused(change, arguments, message):
         DynamicConnectome().fit(change(simulate_dynamic_communities().traces), *arguments)
 
 
+def test_a_motif_that_died_out_has_no_communities():
+    time = np.arange(400) / RATE
+    wave = np.sin(0.7 * time) + np.sin(0.31 * time)
+    model = DynamicConnectome(2, n_restarts=2, random_state=0).fit(np.stack([wave, wave, -wave], axis=1)[None], RATE)
+    assert np.nanmax(model.motifs_[1]) == 0
+    assert [found.n_communities for found in model.communities_] == [0, 0]
+    np.testing.assert_array_equal(model.communities_[1].labels, 0)
+
+
 def test_bad_options_are_refused():
     made = simulate_dynamic_communities()
     with pytest.raises(NeurodataError, match="no kernel 'product'"):

@@ -88,6 +88,13 @@ def test_the_planted_rank_is_chosen(along):
     assert choice.table["core_consistency"][1] > 80
 
 
+def test_the_smallest_of_the_good_ranks_is_chosen_in_whatever_order_they_are_tried():
+    tensor = np.random.default_rng(0).random((12, 11, 10))  # one component as good as any more
+    model = TensorFactorisation(random_state=0, n_restarts=1, max_iter=5, accelerator="cpu")
+    assert choose_rank(model, tensor, [3, 1, 2], n_splits=2).rank == 1
+    assert choose_rank(model, tensor, range(1, 4), n_splits=2).rank == 1
+
+
 def test_a_rank_is_chosen_among_some():
     tensor = whole(make_factors())
     with pytest.raises(NeurodataError, match=r"one rank or more and a share between 0 and 1; got \[\] and 0.1"):
