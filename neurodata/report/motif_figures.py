@@ -32,7 +32,7 @@ def make_motif_figure(
     Parameters
     ----------
     motifs
-        Weights, NaN where unknown (white), shape ``(motif, neuron, neuron)``.
+        Weights, NaN where unknown (grey), shape ``(motif, neuron, neuron)``.
     names
         Neurons' names, shape ``(neuron,)``.
     classes
