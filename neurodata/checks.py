@@ -6,7 +6,6 @@ import difflib
 import importlib
 import re
 from collections.abc import Iterable
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +29,13 @@ def check_option(what: str, value: str, options: Iterable[str]) -> None:
         )
 
 
-def check_positive(what: str, value: float) -> None:
+def check_positive(what: str, value: Any) -> None:
     """Raise unless ``value`` is a finite number above zero."""
-    if not isinstance(value, Real) or not 0 < value < float("inf"):
+    try:
+        positive = bool(0 < value < float("inf"))
+    except (TypeError, ValueError):  # text, None, an array
+        positive = False
+    if not positive:
         raise NeurodataError(f"{what} must be a positive number, got {value!r}")
 
 

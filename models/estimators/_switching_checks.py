@@ -44,7 +44,7 @@ def check_settings(estimator: Any) -> None:
     if not (estimator.state_bias is None or isinstance(estimator.state_bias, (bool, np.bool_))):
         raise NeurodataError(f"state_bias must be True, False or None, got {estimator.state_bias!r}")
     pull = estimator.stickiness
-    if isinstance(pull, bool) or not isinstance(pull, Real) or not 0 <= pull < math.inf:
+    if isinstance(pull, bool) or not isinstance(pull, Real) or not 0 <= float(pull) < math.inf:
         raise NeurodataError(f"stickiness must be a number of 0 or more, got {pull!r}")
     _check_together(estimator)
 

@@ -86,7 +86,6 @@ def fit_all(estimator: Any, network: SwitchingGlm, bins: Bins, seed: int) -> tup
         start = guess_states(fit_task.network, bins, network.n_states, WINDOWS[restart % len(WINDOWS)], own)
         candidate = _derive(plain)
         start_from(candidate, fit_task.network, bins, own)
-        candidate.graph.copy_(network.graph)
         fits.append((plain.prior, own, _fit(estimator, candidate, bins, own, estimator.max_iter, start)))
     best = max((task for _, _, task in fits), key=lambda task: float(task.log_likelihood))
     if network.prior == "onehot":

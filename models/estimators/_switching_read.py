@@ -45,7 +45,8 @@ def take_fit(estimator: Any, fit: Mapping[str, Any]) -> None:
     """
     if not fit:
         return
-    parameters, rows, share = (fit.get(part) for part in ("parameters", "restarts", "share"))
+    parameters: Any = fit.get("parameters")
+    rows, share = fit.get("restarts"), fit.get("share")
     right = (
         isinstance(parameters, dict)
         and all(name in OF_FITTING and (value is None or isinstance(value, int)) for name, value in parameters.items())
