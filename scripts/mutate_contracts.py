@@ -5,7 +5,8 @@ file; its tests must then fail. Run it after changing a contract or its test:
 
     python scripts/mutate_contracts.py [NAME …] [--markdown docs/mutations.md]
 
-Exit code 1 if a mutation survived, or if its text is no longer in the file. To add one, add a row to `mutations.py`.
+Exit code 1 if a mutation survived, or if its text is no longer in the file. To add one, add a row to
+`mutations.py`, or to the file beside it that is about its part.
 """
 
 from __future__ import annotations
@@ -18,8 +19,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from mutations import MUTATIONS, Mutation
+from mutations import MUTATIONS as OTHER_MUTATIONS
+from mutations import Mutation
+from mutations_states import STATE_MUTATIONS
 
+MUTATIONS = OTHER_MUTATIONS + STATE_MUTATIONS
 ROOT = Path(__file__).resolve().parents[1]
 COPIED = ("neurodata", "loaders", "models", "tests", "pyproject.toml")
 
