@@ -365,9 +365,8 @@ MUTATIONS = (
         ("tests/models/test_tensor_blocks.py::test_blocks_and_the_whole_give_the_same_factors",),
     ),
     Mutation(
-        "communities are found in noise", "neurodata/analyses/communities.py",
-        "        if cost > null - 1e-9:\n", "        if False:\n",
-        ("tests/analyses/test_communities.py::test_nothing_is_found_in_small_graphs_where_nothing_is",
-         "tests/analyses/test_communities.py::test_nothing_is_found_where_nothing_is"),
+        "saying who is in which community costs nothing", "neurodata/analyses/_sbm_cost.py",
+        "return float(np.log(n) + self.cost_of_number(n, k) + log_factorial[n] - log_factorial[sizes].sum())", "return 0.0",
+        ("tests/analyses/test_communities.py::test_plain_descriptions_of_all_graphs_and_partitions_add_up_to_one",),
     ),
 )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from numbers import Integral
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -184,9 +185,9 @@ def _mark(loadings: Tensor, seen: Tensor) -> Tensor:
     return loadings.masked_fill(~(seen if len(seen) > 1 else seen.expand(loadings.shape[1])), torch.nan)
 
 
-def place_of(mode: int, n_modes: int) -> int:
+def place_of(mode: Any, n_modes: int) -> int:
     """Return a mode counted from 0, or raise unless the tensor has it."""
-    if not isinstance(mode, Integral) or not -n_modes <= mode < n_modes:
+    if not isinstance(mode, Integral) or not -n_modes <= int(mode) < n_modes:
         raise NeurodataError(f"a tensor of {n_modes} modes has none of number {mode}")
     return int(mode) % n_modes
 

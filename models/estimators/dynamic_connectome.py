@@ -142,8 +142,9 @@ class DynamicConnectome(BaseEstimator):  # type: ignore[misc]
             If shapes, rate or names do not fit, or the traces are such that `affinity_blocks` refuses them.
         """
         check_positive("whole_mb", self.whole_mb)
-        if not isinstance(self.rank, Integral):
-            raise NeurodataError(f"rank must be a positive whole number, got {self.rank!r}")
+        rank: Any = self.rank
+        if not isinstance(rank, Integral):
+            raise NeurodataError(f"rank must be a positive whole number, got {rank!r}")
         animals = read_animals(traces, rate_hz, names)
         blocks = self._blocks(animals.traces, animals.rate_hz)
         self.names_, self.rate_hz_ = animals.names, animals.rate_hz

@@ -176,8 +176,7 @@ def affinity_blocks(
         recorded, or a neuron is missing from every animal.
     """
     check_option("kernel", kernel, KERNELS)
-    if not isinstance(bin_frames, Integral) or bin_frames < 1:
-        raise NeurodataError(f"bin_frames must be a positive whole number, got {bin_frames!r}")
+    _check_whole("bin_frames", bin_frames)
     check_positive("block_mb", block_mb)
     animals = _same_neurons(traces, shared_time)
     lengths = [-(-len(animal) // bin_frames) * bin_frames for animal in animals]
@@ -239,6 +238,11 @@ def _binned(block: NDArray[np.float32], bin_frames: int) -> NDArray[np.float32]:
         found = np.where(there, gappy, 0).sum(axis=1) / np.maximum(number, 1)
         means[partly] = np.where(number > 0, found, np.nan)
     return np.asarray(means, np.float32)
+
+
+def _check_whole(what: str, number: Any) -> None:
+    if not isinstance(number, Integral) or int(number) < 1:
+        raise NeurodataError(f"{what} must be a positive whole number, got {number!r}")
 
 
 def _same_neurons(traces: Traces, shared_time: bool) -> list[NDArray[np.floating]]:
