@@ -38,7 +38,7 @@ class DynamicConnectome(BaseEstimator):  # type: ignore[misc]
     Parameters
     ----------
     rank
-        Number of motifs. Too many split one motif in time: see `TensorFactorisation.choose_rank`.
+        Number of motifs. Too many split one motif in time: see `choose_rank` beside `TensorFactorisation`.
     kernel, smooth_seconds, detrend_seconds
         As for `neurodata.analyses.affinity.affinity`.
     bin_frames
