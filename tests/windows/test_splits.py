@@ -151,7 +151,7 @@ def test_a_recording_counted_in_frames_is_refused(tmp_path):
     calcium = make_signal(np.zeros((10, 1)), channel_id=["a"], units="dF/F")
     frames = recording("lab_a/frames", "f").replace(signals={"calcium": calcium})
     write_recording(frames, tmp_path)
-    with pytest.raises(NeurodataError, match=r"duration of lab_a/frames is unknown .* --set rate_hz=RATE"):
+    with pytest.raises(NeurodataError, match=r"duration of lab_a/frames is unknown: .* --set rate_hz=RATE"):
         split_by("recording", test=["frames"]).apply(open_store(tmp_path))
 
 
