@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,9 +66,22 @@ class ArrayTask(lightning.LightningModule):
         return ClosedForm(self.parameters())
 
 
+class _Batches:
+    """A loader of whole batches. (Of a bare list, Lightning takes what can be iterated for loaders of their own.)"""
+
+    def __init__(self, batches: Sequence[Any]) -> None:
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.batches)
+
+
 def fit_arrays(
     task: ArrayTask,
-    batches: Iterable[Any],
+    batches: Sequence[Any],
     *,
     epochs: int,
     seed: int,
@@ -84,7 +97,7 @@ def fit_arrays(
     task
         What is fitted; ends in evaluation mode. It may set ``self.trainer.should_stop`` once it has converged.
     batches
-        Loader, or list, of what the task's ``training_step`` takes; gone through once per epoch.
+        What the task's ``training_step`` takes, one by one; gone through once per epoch.
     epochs
         Most passes over the batches.
     seed
@@ -117,7 +130,7 @@ def fit_arrays(
             callbacks=extra,
             default_root_dir=folder,
         )
-        trainer.fit(task, batches, ckpt_path=state, weights_only=True if state else None)
+        trainer.fit(task, _Batches(batches), ckpt_path=state, weights_only=True if state else None)
     task.eval()
     task.cpu()
     task._trainer = None  # a fitted task is copied and saved without the loop, and the data, that fitted it

@@ -26,8 +26,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import neurodata as nd
-from neurodata.analyses._nulls import shuffle_edges
 from neurodata.analyses.affinity import affinity, bin_times, pair_indices
+from neurodata.analyses.structure_function import shuffle_edges
 from neurodata.identity.celegans import table as neuron_table
 from neurodata.loaders.connectomes import open_connectome
 from neurodata.loaders.datasets.kato_brain_2015 import STATES

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from neurodata.errors import NeurodataError
 
@@ -109,20 +108,11 @@ def _fit(
 ) -> Switching:
     task = Switching(network, learning_rate=float(estimator.learning_rate), stickiness=float(estimator.stickiness))
     task.start = start
-    fit_arrays(task, one_batch(bins), epochs=sweeps, seed=seed, accelerator=estimator.accelerator)
+    fit_arrays(task, [bins], epochs=sweeps, seed=seed, accelerator=estimator.accelerator)
     task.start = None
     task.expect(bins)
     task.evaluate(bins)
     return task
-
-
-def one_batch(bins: Bins) -> DataLoader[Bins]:
-    """Return a loader whose one batch are all bins; a bare list of them Lightning would take for many loaders."""
-    return DataLoader([bins], batch_size=None, collate_fn=_same)  # type: ignore[arg-type]  # a list is a data set
-
-
-def _same(bins: Bins) -> Bins:
-    return bins
 
 
 def _table(fits: list[tuple[str, int, Switching]], kept: Switching) -> pd.DataFrame:

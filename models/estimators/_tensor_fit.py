@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -36,19 +36,6 @@ from ..tasks.factorise import Factorise
 
 _MOST_ROUNDS, _ROUNDS_AT_ONCE = 2000, 20
 """Rounds of HALS for loadings whose other modes are fixed: a convex problem, gone on with until nothing moves."""
-
-
-class _Once:
-    """A loader of one batch. (Lightning takes what a list holds for loaders if it can be iterated.)"""
-
-    def __init__(self, batch: WholeTensor | TensorBlocks | Tensor) -> None:
-        self.batch = batch
-
-    def __len__(self) -> int:
-        return 1
-
-    def __iter__(self) -> Iterator[WholeTensor | TensorBlocks | Tensor]:
-        yield self.batch
 
 
 def device_of(accelerator: str) -> str:
@@ -88,7 +75,7 @@ def fit_restarts(
         task = Factorise(network, max_sweeps=max_iter, tolerance=tol, sweeps_per_step=1 if streamed else 10)
         fit_arrays(
             task,
-            _Once(source),
+            [source],
             epochs=-(-max_iter // task.sweeps_per_step),
             seed=seed,
             folder=None if folder is None else Path(folder) / f"restart_{number}",

@@ -205,9 +205,10 @@ class SwitchingGLM(BaseEstimator):  # type: ignore[misc]
         if self.prior == "connectome":
             network.graph.copy_(read_connectome(self.connectome, network.n_units, names_of(counts)))
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        task, self.restarts_ = fit_all(self, network, network.lay_out(sequences), seed)
+        bins = network.lay_out(sequences)
+        task, self.restarts_ = fit_all(self, network, bins, seed)
         self._take(task)
-        states = task.evaluate(task.network.lay_out(sequences)).states
+        states = task.evaluate(bins).states
         self.share_ = states.sum((0, 1)).numpy() / int(sequences.lengths.sum())
         self._check_states()
         return self

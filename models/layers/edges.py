@@ -1,14 +1,10 @@
-"""Connections of which only some exist: one-hot signs with a shared prior, and graphs shuffled with equal degrees."""
+"""Connections of which only some exist: one-hot signs with a shared prior."""
 
 from __future__ import annotations
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import softmax
-
-from neurodata.errors import NeurodataError
 
 INHIBITORY, ABSENT, EXCITATORY = 0, 1, 2
 """Order of an edge's three kinds."""
@@ -62,44 +58,3 @@ def fit_prior(kinds: Tensor, pseudo_count: float) -> Tensor:
     common = kinds.mean((0, 1, 2))
     share = (kinds.sum(0) + pseudo_count * common) / (len(kinds) + pseudo_count)
     return share.log().clamp_min(MIN_LOG)
-
-
-def shuffle_graph(graph: NDArray[np.floating], seed: int = 0, swaps_per_edge: int = 10) -> NDArray[np.float64]:
-    """Return a graph in which every unit has as many inputs and outputs as before, from and to others.
-
-    Two connections at a time exchange their targets, and the weights stay with the sources; a unit's connection to
-    itself stays. A model whose prior is the true graph should beat the same model with such graphs.
-
-    Parameters
-    ----------
-    graph
-        Shape ``(target, source)``, 0 where there is no connection; NaN, unknown, counts as none.
-    seed
-        Of the exchanges.
-    swaps_per_edge
-        Exchanges tried per connection.
-
-    Raises
-    ------
-    NeurodataError
-        If the graph is not square.
-
-    References
-    ----------
-    Maslov & Sneppen 2002, Science 296:910-913: randomising by exchanging the ends of pairs of edges.
-    """
-    shuffled = np.nan_to_num(np.array(graph, np.float64))
-    if shuffled.ndim != 2 or shuffled.shape[0] != shuffled.shape[1]:
-        raise NeurodataError(f"expected a square graph (target, source), got shape {shuffled.shape}")
-    rng = np.random.default_rng(seed)
-    targets, sources = np.nonzero(shuffled - np.diag(np.diag(shuffled)))
-    if len(targets) < 2:
-        return shuffled
-    for a, b in rng.integers(len(targets), size=(swaps_per_edge * len(targets), 2)):
-        (i, j), (k, m) = (targets[a], sources[a]), (targets[b], sources[b])
-        if k == j or i == m or shuffled[k, j] or shuffled[i, m]:
-            continue  # the new connection is there already, or joins a unit to itself
-        shuffled[k, j], shuffled[i, m] = shuffled[i, j], shuffled[k, m]
-        shuffled[i, j] = shuffled[k, m] = 0.0
-        targets[a], targets[b] = k, i
-    return shuffled

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.stats import t as student_t
 
 from neurodata import names as words
+from neurodata.analyses._nulls import shuffle_edges as shuffle_edges
 from neurodata.analyses._structure_measures import make_functional as make_functional
 from neurodata.analyses._structure_measures import state_regressors as state_regressors
 from neurodata.analyses._structure_scores import NULLS, STATISTICS, PairScorer, against, null_scores

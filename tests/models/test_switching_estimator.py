@@ -12,14 +12,13 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import estimator_checks, get_tags
 
+from neurodata.analyses.structure_function import shuffle_edges
 from neurodata.errors import CheckpointError, NeurodataError
 from neurodata.models import SwitchingGLM
 from neurodata.models.array_task import fit_arrays
 from neurodata.models.checkpoints import CONFIG, save_pretrained
 from neurodata.models.estimators._switching_data import names_of, read_connectome
-from neurodata.models.estimators._switching_fit import one_batch
 from neurodata.models.estimators.switching_glm import StateWarning
-from neurodata.models.layers.edges import shuffle_graph
 from neurodata.models.layers.history import make_basis
 from neurodata.models.layers.hmm import smooth
 from neurodata.models.layers.sequences import Sequences
@@ -115,7 +114,7 @@ def test_a_connectome_helps_and_its_shuffle_does_not():
     graph = (simulated.weights != 0).any(0).astype(float)
     scores = [
         Found(simulated, 2, make(2, prior="connectome", connectome=one, max_iter=15)).score
-        for one in (graph, shuffle_graph(graph, seed=0))
+        for one in (graph, shuffle_edges(graph, np.random.default_rng(0)))
     ]
     assert scores[0] > scores[1] + 0.002
 
@@ -344,7 +343,7 @@ def fit_alone(small, sweeps, std, folder=None):
     torch.nn.init.normal_(network.weight, std=std, generator=torch.Generator().manual_seed(0))
     task = Switching(network)
     bins = network.lay_out(Sequences(values, known, torch.zeros(2, 1000, 0), torch.full((2,), 1000)))
-    fit_arrays(task, one_batch(bins), epochs=sweeps, seed=0, folder=folder, accelerator="cpu")
+    fit_arrays(task, [bins], epochs=sweeps, seed=0, folder=folder, accelerator="cpu")
     return task
 
 

@@ -11,7 +11,7 @@ from scipy import stats
 
 from neurodata.errors import NeurodataError
 from neurodata.models.estimators._switching_start import start_from
-from neurodata.models.layers.edges import draw_kinds, fit_prior, shuffle_graph, sign_of
+from neurodata.models.layers.edges import draw_kinds, fit_prior, sign_of
 from neurodata.models.layers.emissions import draw, drive_of, log_base, log_density, rate_of
 from neurodata.models.layers.history import filter_past, make_basis
 from neurodata.models.layers.sequences import Sequences
@@ -140,24 +140,6 @@ def test_the_prior_of_an_edge_is_between_its_own_shares_and_everyone_s():
     prior = fit_prior(kinds, 2.0).exp()
     torch.testing.assert_close(prior[0, 0], torch.tensor([0.0, 1.5, 5.5]) / 7)
     torch.testing.assert_close(prior[1, 1], torch.tensor([0.0, 6.5, 0.5]) / 7)
-
-
-def test_a_shuffled_graph_keeps_degrees_weights_and_self_connections():
-    rng = np.random.default_rng(0)
-    graph = rng.exponential(size=(20, 20)) * (rng.random((20, 20)) < 0.2)
-    shuffled = shuffle_graph(graph, seed=1)
-    np.testing.assert_array_equal((shuffled != 0).sum(0), (graph != 0).sum(0))
-    np.testing.assert_array_equal((shuffled != 0).sum(1), (graph != 0).sum(1))
-    np.testing.assert_array_equal(np.diag(shuffled), np.diag(graph))
-    np.testing.assert_allclose(np.sort(shuffled, 0), np.sort(graph, 0))  # weights stay with the sources
-    kept = ((shuffled != 0) & (graph != 0)).sum() / (graph != 0).sum()
-    assert kept < 0.5
-    np.testing.assert_array_equal(shuffled, shuffle_graph(graph, seed=1))
-
-
-def test_a_graph_that_is_not_square_is_refused():
-    with pytest.raises(NeurodataError, match=r"expected a square graph \(target, source\), got shape \(2, 3\)"):
-        shuffle_graph(np.ones((2, 3)))
 
 
 def test_names_of_states_are_matched_and_a_state_too_many_is_left_over():
