@@ -36,6 +36,9 @@ from neurodata.windows.views import View
 _READ_AT_ONCE = 8
 """Recordings opened at once to see what they hold."""
 
+_FACTS = 2
+"""Raised when `SpecFacts` come to hold other fields, so that older entries are not used."""
+
 
 def open_decoded(
     store: Location, recording_id: str, decoding: Decoding, cache: DecodedCache, digests: Digests | None = None
@@ -226,7 +229,7 @@ def read_facts(
     """
     asked = {"inputs": inputs, "target": target, "identity": identity, "views": [view.to_json() for view in views]}
     contents = {recording_id: list(found) for recording_id, found in digests.items()}
-    key = make_key(kind="facts", recordings=contents, decoding=DECODING, **asked)
+    key = make_key(kind="facts", version=_FACTS, recordings=contents, decoding=DECODING, **asked)
 
     def facts_of(recording_id: str) -> dict[str, Any]:
         return spec_facts(open_recording(store / recording_id), inputs, target, identity, views).to_json()

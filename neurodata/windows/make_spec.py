@@ -10,12 +10,11 @@ from neurodata.checks import check_positive
 from neurodata.errors import NeurodataError
 from neurodata.identity import celegans
 from neurodata.recording.recording import Recording
+from neurodata.windows.channels import WORM, describe_channels, homologue_groups, worm_pairs
 from neurodata.windows.prepare import check_outputs, classes_of, identities, outputs_of
 from neurodata.windows.select import whole_samples
-from neurodata.windows.spec import BY_LABEL, CLASS, CONTINUOUS, NO_TARGET, DataSpec
+from neurodata.windows.spec import BY_LABEL, BY_RECORDING, BY_SUBJECT, CLASS, CONTINUOUS, NO_TARGET, Channel, DataSpec
 from neurodata.windows.views import View
-
-WORM = "Caenorhabditis elegans"
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,8 @@ class SpecFacts:
         Of the target.
     classes
         Name of each code of a class target, or of each channel of a continuous one, as (code, name).
+    channels
+        What else is known of each label's channel.
     """
 
     recording_id: str
@@ -41,16 +42,20 @@ class SpecFacts:
     is_worm: bool
     kind: str
     classes: tuple[tuple[int, str], ...]
+    channels: tuple[Channel, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON values."""
-        return asdict(self)
+        return asdict(self) | {"channels": [channel.to_json() for channel in self.channels]}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> SpecFacts:
         """Return what `to_json` described."""
         classes = tuple((int(code), str(name)) for code, name in fields["classes"])
-        return cls(fields["recording_id"], tuple(fields["labels"]), fields["is_worm"], fields["kind"], classes)
+        channels = tuple(Channel.from_json(channel) for channel in fields["channels"])
+        return cls(
+            fields["recording_id"], tuple(fields["labels"]), fields["is_worm"], fields["kind"], classes, channels
+        )
 
 
 def spec_facts(recording: Recording, inputs: str, target: str, identity: str, views: Sequence[View] = ()) -> SpecFacts:
@@ -60,10 +65,13 @@ def spec_facts(recording: Recording, inputs: str, target: str, identity: str, vi
             f"{recording.recording_id}: {inputs!r} are events, which {', '.join(view.name for view in views)} cannot be "
             "applied to; views are of signals"
         )
-    labels = set(identities(recording, inputs, identity, views).tolist()) - {""}
+    known = identities(recording, inputs, identity, views).tolist()
+    described = dict(zip(known, describe_channels(recording, inputs, views)))
+    labels = sorted(set(known) - {""})
     kind, classes = _target_of(recording, target, identity)
     is_worm = recording.metadata["subject"]["species"] == WORM
-    return SpecFacts(recording.recording_id, tuple(sorted(labels)), is_worm, kind, tuple(classes.items()))
+    channels = tuple(described[label] for label in labels)
+    return SpecFacts(recording.recording_id, tuple(labels), is_worm, kind, tuple(classes.items()), channels)
 
 
 def make_spec(
@@ -123,13 +131,14 @@ def join_facts(
     """Return the `DataSpec` of recordings of which only the facts are known; see `make_spec`."""
     check_positive("rate_hz", rate_hz)
     samples = whole_samples(window_seconds, rate_hz)
-    labels: set[str] = set()
+    described: dict[str, Channel] = {}
     classes: dict[int, str] = {}
     kinds: set[str] = set()
     outputs: tuple[str, ...] | None = None
     worms = identity == BY_LABEL
     for one in facts:
-        labels.update(one.labels)
+        for label, channel in zip(one.labels, one.channels):
+            described.setdefault(label, channel)
         worms &= one.is_worm
         kinds.add(one.kind)
         if one.kind == CLASS:
@@ -142,20 +151,25 @@ def join_facts(
         raise NeurodataError(
             f"recordings disagree about the target {target!r}: {', '.join(sorted(kinds)) or 'there are none'}"
         )
-    vocabulary = celegans.NAMES if worms else tuple(sorted(labels))
-    groups = _worm_pairs() if worms else ()
+    vocabulary = celegans.NAMES if worms else tuple(sorted(described))
+    unknown = Channel()
+    channels = tuple(described.get(label, unknown) for label in vocabulary)
+    alone = identity in (BY_RECORDING, BY_SUBJECT)
+    groups = worm_pairs() if worms else homologue_groups(vocabulary, channels) if alone else ()
     # Two codes may mean the same; the class is its name.
     named = tuple(dict.fromkeys(classes[code] for code in sorted(classes))) or outputs or ()
     return DataSpec(
-        inputs, float(rate_hz), samples, vocabulary, groups, target, kinds.pop(), named, identity, tuple(views)
-    )
-
-
-def _worm_pairs() -> tuple[str, ...]:
-    """Name of the left-right pair of each worm neuron; an unpaired neuron is its own."""
-    neurons = celegans.table()
-    return tuple(
-        min(name, partner) if partner else name for name, partner in zip(neurons["name"], neurons["left_right"])
+        inputs,
+        float(rate_hz),
+        samples,
+        vocabulary,
+        groups,
+        target,
+        kinds.pop(),
+        named,
+        identity,
+        tuple(views),
+        channels,
     )
 
 

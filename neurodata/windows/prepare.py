@@ -21,7 +21,7 @@ from neurodata.recording.recording import Recording
 from neurodata.recording.timed import check_seconds, clock_of
 from neurodata.windows.activity import Activity, Counts, Samples, make_counts
 from neurodata.windows.align import codes_at, resample
-from neurodata.windows.spec import BY_ID, BY_ORDER, CLASS, CONTINUOUS, DataSpec
+from neurodata.windows.spec import BY_ID, BY_ORDER, BY_RECORDING, BY_SUBJECT, CLASS, CONTINUOUS, DataSpec
 from neurodata.windows.splits import Stretch
 from neurodata.windows.views import View, apply_views, channels_after
 
@@ -222,6 +222,9 @@ def identities(recording: Recording, name: str, identity: str, views: Sequence[V
         return np.asarray([str(position) for position in range(ids.size)])
     if identity == BY_ID:
         return ids
+    if identity in (BY_RECORDING, BY_SUBJECT):
+        whose = recording.recording_id if identity == BY_RECORDING else recording.subject_key
+        return np.asarray([f"{whose}#{channel_id}" for channel_id in ids.tolist()], np.str_)
     return np.full(ids.size, "", np.str_) if labels is None else np.asarray(labels.values, dtype=np.str_)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,8 +14,62 @@ from neurodata.errors import NeurodataError
 from neurodata.windows.views import View, make_views
 
 CLASS, CONTINUOUS, NO_TARGET = "class", "continuous", "none"
-BY_LABEL, BY_ID, BY_ORDER = IDENTITIES = ("label", "channel_id", "order")
+BY_LABEL, BY_ID, BY_ORDER, BY_RECORDING, BY_SUBJECT = IDENTITIES = (
+    "label", "channel_id", "order", "recording_channel", "subject_channel",
+)  # fmt: skip
 """What makes two channels of different recordings the same one."""
+
+
+@dataclass(frozen=True)
+class Channel:
+    """What is known of a channel beside its place in a vocabulary; ``""`` and ``()`` where nothing is.
+
+    Parameters
+    ----------
+    name
+        Who it is in every recording of its species: a neuron, an electrode, a parcel (``Homo sapiens:C3``).
+    region
+        Where it lies, in words, with its species.
+    modality
+        How it was recorded: ``calcium``, ``spikes``, ``eeg``, ``fmri`` …
+    position
+        ``(x, y, z)`` in metres, in the space of its recording.
+    counts
+        Whether its values are counts of events.
+    """
+
+    name: str = ""
+    region: str = ""
+    modality: str = ""
+    position: tuple[float, ...] = ()
+    counts: bool = False
+
+    def to_json(self) -> list[Any]:
+        """Return the fields as JSON values."""
+        return [self.name, self.region, self.modality, list(self.position), self.counts]
+
+    @classmethod
+    def from_json(cls, fields: Any) -> Channel:
+        """Return what `to_json` described.
+
+        Raises
+        ------
+        NeurodataError
+            If a field is missing or of the wrong type, or a position is not three finite numbers.
+        """
+        if isinstance(fields, (list, tuple)) and len(fields) == 5:
+            *texts, position, counts = fields
+            if all(isinstance(text, str) for text in texts) and isinstance(counts, bool) and _is_place(position):
+                return cls(*texts, tuple(map(float, position)), counts)
+        raise NeurodataError(
+            f"a channel is written as [name, region, modality, [x, y, z] or [], counts], got {str(fields)[:80]}"
+        )
+
+
+def _is_place(value: Any) -> bool:
+    """Whether a JSON value is a place, or nowhere: three finite numbers, or none."""
+    numbers = isinstance(value, (list, tuple)) and all(type(v) in (int, float) and math.isfinite(v) for v in value)
+    return numbers and len(value) in (0, 3)
 
 
 @dataclass(frozen=True)
@@ -42,9 +97,13 @@ class DataSpec:
         Names of the classes by code, or of the channels of a continuous target.
     identity
         What makes two channels the same one: their ``label`` (a neuron's or an electrode's name), their ``channel_id``
-        (a cell that one lab tracked over sessions), or their ``order`` (where there is one channel, say).
+        (a cell that one lab tracked over sessions), or their ``order`` (where there is one channel, say). Every channel
+        of every recording stands for itself by ``recording_channel``, of every subject by ``subject_channel``; what
+        they have in common is then told by ``channels``.
     views
         Filters and the like that the input signal passes before it is resampled, in this order.
+    channels
+        Per name of the vocabulary what else is known of the channel; empty: nothing.
     """
 
     signal: str
@@ -57,6 +116,7 @@ class DataSpec:
     classes: tuple[str, ...] = ()
     identity: str = BY_LABEL
     views: tuple[View, ...] = ()
+    channels: tuple[Channel, ...] = ()
 
     def __post_init__(self) -> None:
         check_positive("rate_hz", self.rate_hz)
@@ -68,6 +128,8 @@ class DataSpec:
             raise NeurodataError(f"a vocabulary holds each name once; twice: {', '.join(twice[:5])}")
         if self.groups and len(self.groups) != len(self.vocabulary):
             raise NeurodataError(f"{len(self.groups)} groups for a vocabulary of {len(self.vocabulary)} names")
+        if self.channels and len(self.channels) != len(self.vocabulary):
+            raise NeurodataError(f"{len(self.channels)} channels for a vocabulary of {len(self.vocabulary)} names")
 
     @property
     def n_channel_ids(self) -> int:
@@ -95,7 +157,8 @@ class DataSpec:
         """Return the fields as JSON values."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         plain = {key: list(value) if isinstance(value, tuple) else value for key, value in fields.items()}
-        return plain | {"views": [view.to_json() for view in self.views]}
+        lists = {"views": self.views, "channels": self.channels}
+        return plain | {key: [entry.to_json() for entry in entries] for key, entries in lists.items()}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> DataSpec:
@@ -106,19 +169,23 @@ class DataSpec:
         NeurodataError
             If a field is missing, unknown or of the wrong type.
         """
-        types = {"signal": str, "rate_hz": (int, float), "window_samples": int, "vocabulary": list, "groups": list, "target": str, "target_kind": str, "classes": list, "identity": str, "views": list}  # fmt: skip
+        types = {"signal": str, "rate_hz": (int, float), "window_samples": int, "vocabulary": list, "groups": list, "target": str, "target_kind": str, "classes": list, "identity": str, "views": list, "channels": list}  # fmt: skip
         if not isinstance(fields, Mapping):
             raise NeurodataError(f"a DataSpec is written as an object of fields, got {type(fields).__name__}")
-        fields = {"identity": BY_LABEL, "views": [], **fields}  # the first checkpoints knew labels only, and no views
+        # The first checkpoints knew labels only, and neither views nor what else is known of a channel.
+        fields = {"identity": BY_LABEL, "views": [], "channels": [], **fields}
         wrong = sorted(map(str, set(types) ^ set(fields))) + [
-            key for key in (set(types) & set(fields)) - {"views"} if not _is_a(fields[key], types[key])
+            key for key in (set(types) & set(fields)) - {"views", "channels"} if not _is_a(fields[key], types[key])
         ]
         if wrong:
             raise NeurodataError(
                 f"a DataSpec has the fields {', '.join(types)}; missing, unknown or wrong: {', '.join(wrong)}"
             )
         values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in fields.items()}
-        return cls(**values | {"views": make_views(fields["views"])})
+        if not isinstance(fields["channels"], list):
+            raise NeurodataError(f"the channels of a DataSpec are a list, got {type(fields['channels']).__name__}")
+        channels = tuple(Channel.from_json(channel) for channel in fields["channels"])
+        return cls(**values | {"views": make_views(fields["views"]), "channels": channels})
 
 
 def _is_a(value: Any, wanted: Any) -> bool:

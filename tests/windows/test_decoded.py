@@ -83,7 +83,7 @@ def test_another_target_uses_the_same_activity(worms, cache):
 )
 def test_what_decides_the_values_is_in_the_key(worms, changed):
     spec, digests = spec_of(worms), read_digests(worms / "made_up/w1")
-    other = dataclasses.replace(spec, groups=(), **changed)
+    other = dataclasses.replace(spec, groups=(), channels=(), **changed)
     assert Decoding(spec).input_key(digests) != Decoding(other).input_key(digests)
     assert Decoding(spec).input_key(digests) != Decoding(spec, causal=True).input_key(digests)
     assert Decoding(spec).input_key(digests) != Decoding(spec).input_key(read_digests(worms / "made_up/w2"))
