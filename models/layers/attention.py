@@ -12,7 +12,7 @@ SHORTEST_SECONDS, LONGEST_SECONDS = 2.0, 60.0
 """Periods of the rotary frequencies: from two patches of 1 s to the slowest brain-state cycle of an immobilised worm."""
 
 
-def rotate(x: Tensor, seconds: Tensor) -> Tensor:
+def rotate(x: Tensor, seconds: Tensor, periods: Tensor | None = None) -> Tensor:
     """Turn pairs of features by angles proportional to time, so that products depend on differences of time only.
 
     Parameters
@@ -20,16 +20,20 @@ def rotate(x: Tensor, seconds: Tensor) -> Tensor:
     x
         ``(…, token, feature)`` with an even number of features.
     seconds
-        Time of each token, ``(token,)``.
+        Time of each token, ``(…, token)``.
+    periods
+        Seconds for a full turn of each pair, ``(feature / 2,)``; infinite for a pair that time leaves alone. None: from
+        `SHORTEST_SECONDS` to `LONGEST_SECONDS`.
 
     References
     ----------
     Su et al. 2021, RoFormer, section 3.2.2; frequencies here are in cycles per second, not per token.
     """
     half = x.shape[-1] // 2
-    periods = torch.logspace(math.log10(SHORTEST_SECONDS), math.log10(LONGEST_SECONDS), half, device=x.device)
+    if periods is None:
+        periods = torch.logspace(math.log10(SHORTEST_SECONDS), math.log10(LONGEST_SECONDS), half, device=x.device)
     # Angles stay in the precision of the seconds: in bfloat16 one of 75 rad would be off by a quarter.
-    angle = seconds[:, None] * (2 * math.pi / periods)
+    angle = seconds[..., None] * (2 * math.pi / periods)
     cosine, sine = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
     first, second = x[..., :half], x[..., half:]
     return torch.cat([first * cosine - second * sine, first * sine + second * cosine], -1)
