@@ -3,8 +3,40 @@
 from __future__ import annotations
 
 import torch
+import torch.distributed
 from torch import Tensor
 from torch.nn import functional
+
+
+@torch.no_grad()
+def _mean_over_processes(count: Tensor) -> Tensor:
+    total = count.detach().clone()
+    torch.distributed.all_reduce(total)
+    return total / torch.distributed.get_world_size()
+
+
+def share_count(count: Tensor) -> Tensor:
+    """Return the mean over processes of what each has counted; the count itself where there is one process.
+
+    ``DistributedDataParallel`` averages gradients over processes. A sum divided by this mean therefore has the gradient
+    of the mean over all processes' values, however unevenly what counts is spread over them. Every process must call
+    it equally often. Outside of training (``no_grad``) processes may have different numbers of batches, so nothing is
+    shared there.
+
+    Parameters
+    ----------
+    count
+        Numbers of anything, any shape; no gradient flows through it.
+    """
+    if torch.is_grad_enabled() and torch.distributed.is_available() and torch.distributed.is_initialized():
+        return _mean_over_processes(count)
+    return count.detach()
+
+
+def per_count(total: Tensor, count: Tensor) -> Tensor:
+    """Return a sum over this process's values per value counted by all, see `share_count`; 0 where none is counted."""
+    shared = share_count(count)
+    return total / torch.where(shared > 0, shared, 1)
 
 
 def masked_mean(values: Tensor, counted: Tensor) -> Tensor:
@@ -15,8 +47,7 @@ def masked_mean(values: Tensor, counted: Tensor) -> Tensor:
     values, counted
         Same shape; ``counted`` is bool.
     """
-    kept = torch.where(counted, values, values.new_zeros(()))
-    return kept.sum() / counted.sum().clamp(min=1)
+    return per_count(torch.where(counted, values, values.new_zeros(())).sum(), counted.sum())
 
 
 def masked_huber(prediction: Tensor, truth: Tensor, counted: Tensor) -> Tensor:
@@ -61,7 +92,7 @@ def balanced_cross_entropy(logits: Tensor, codes: Tensor, class_weights: Tensor,
         reduction="sum",
         label_smoothing=smoothing,
     )
-    return loss / labelled.sum().clamp(min=1)
+    return per_count(loss, labelled.sum())
 
 
 def class_weights(counts: Tensor) -> Tensor:

@@ -11,9 +11,13 @@ import torch
 from torch import Tensor
 
 from neurodata.batches.batch import Batch
-from neurodata.errors import NeurodataError
 
+from .divergence import check_step, check_weights
+from .draws import window_uniform
 from .network import Network
+
+Batches = Batch | tuple[Batch, ...]
+"""What a loader hands out: one batch, or one of each source of a mixture."""
 
 
 class Task(lightning.LightningModule):
@@ -29,30 +33,54 @@ class Task(lightning.LightningModule):
         Steps until the full learning rate.
     """
 
+    step_seed: int | None = None
+    """What the random draws of a step depend on, the same in all processes; set by `neurodata.models.train.fit`."""
+
     def __init__(
         self, network: Network, *, learning_rate: float = 3e-3, weight_decay: float = 0.05, warmup_steps: int = 20
     ) -> None:
         super().__init__()
         self.network = network
         self.learning_rate, self.weight_decay, self.warmup_steps = learning_rate, weight_decay, warmup_steps
+        self._last: tuple[Batches, Tensor] | None = None  # what was seen, and its loss
 
     @abstractmethod
     def loss(self, batch: Batch) -> Tensor:
         """Return the loss of a batch, a scalar."""
 
-    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+    def training_step(self, batch: Batches, batch_index: int) -> Tensor:
         """Return and log the loss."""
-        loss = self.loss(batch)
-        if not torch.isfinite(loss):
-            raise NeurodataError(
-                f"training diverged: the loss became {loss.item()} at step {self.global_step}; lower learning_rate"
-            )
-        self.log("train_loss", loss, batch_size=len(batch.values))
+        loss = self.loss(batch)  # type: ignore[arg-type]  # a task for mixtures takes a tuple of batches
+        self._last = (batch, loss.detach())
+        self.log("train_loss", loss, batch_size=count_windows(batch))
         return loss
 
-    def validation_step(self, batch: Batch, batch_index: int) -> None:
-        """Log the loss."""
-        self.log("validation_loss", self.loss(batch), batch_size=len(batch.values))
+    def validation_step(self, batch: Batches, batch_index: int) -> None:
+        """Log the loss; where processes share the windows, its mean over all."""
+        loss = self.loss(batch)  # type: ignore[arg-type]
+        self.log("validation_loss", loss, batch_size=count_windows(batch), sync_dist=True)
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Raise where loss or gradient are not finite, before they can spoil the weights."""
+        if self._last is not None:
+            check_step(self, *self._last)
+
+    def on_train_epoch_end(self) -> None:
+        """Raise where a step has spoilt the weights, before they are kept."""
+        if self._last is not None:
+            check_weights(self, self._last[0])
+
+    def on_train_end(self) -> None:
+        """Let the last batch go."""
+        self._last = None
+
+    def draw(self, batch: Batch, what: int, n: int, *, each_channel: bool = False) -> Tensor:
+        """Return random numbers between 0 and 1 for every window; see `neurodata.models.draws.window_uniform`.
+
+        In `neurodata.models.train.fit` they depend on run, step and window alone, elsewhere on torch's seed as well.
+        """
+        seed = self.step_seed if self.step_seed is not None else int(torch.randint(2**62, ()))
+        return window_uniform(batch, seed, what, n, each_channel=each_channel)
 
     def configure_optimizers(self) -> Any:
         """AdamW over all parameters, with warm-up and cosine decay over the run's steps."""
@@ -65,6 +93,24 @@ class Task(lightning.LightningModule):
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with this task's learning rate and not with the one the state was saved with."""
+        before = float(checkpoint.get("hyper_parameters", {}).get("learning_rate", self.learning_rate))
+        if before == self.learning_rate:
+            return
+        factor = self.learning_rate / before
+        for optimizer in checkpoint["optimizer_states"]:
+            for group in optimizer["param_groups"]:
+                group |= {key: group[key] * factor for key in ("lr", "initial_lr")}
+        for schedule in checkpoint["lr_schedulers"]:
+            for key in ("base_lrs", "_last_lr"):
+                schedule[key] = [rate * factor for rate in schedule[key]]
+
+
+def count_windows(batch: Batches) -> int:
+    """Return how many windows a batch holds, or the batches of all sources together."""
+    return len(batch.values) if isinstance(batch, Batch) else sum(len(one.values) for one in batch)
 
 
 def drop_channels(batch: Batch, share: float, generator: torch.Generator | None = None) -> Batch:

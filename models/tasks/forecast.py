@@ -11,6 +11,7 @@ from neurodata.batches.batch import Batch
 from neurodata.errors import NeurodataError
 
 from ..layers.past import LinearPast
+from ..losses import share_count
 from ..network import Network, make_inputs
 from ..task import Task, drop_channels
 
@@ -98,7 +99,7 @@ class Forecast(Task):
         counted = batch.recorded[:, self.cut :] & batch.recorded[:, : self.cut].any(1, keepdim=True)
         truth = torch.where(counted, batch.values[:, self.cut :], 0.0)  # NaN there would make the gradient NaN
         error = torch.where(counted, (future - truth).square(), 0.0).sum((0, 2))
-        copied = torch.where(counted, (last[:, None] - truth).square(), 0.0).sum((0, 2))
+        copied = share_count(torch.where(counted, (last[:, None] - truth).square(), 0.0).sum((0, 2)))
         known = copied > 0
         return torch.where(known, error, 0.0).div(torch.where(known, copied, 1.0)).sum() / known.sum().clamp(min=1)
 

@@ -58,14 +58,13 @@ class Pretrain(Task):
 
     def draw_hidden(self, batch: Batch) -> Tensor:
         """Return what is hidden from the network, bool ``(batch, time, channel)``."""
-        n_windows, n_samples, n_channels = batch.values.shape
-        device = batch.values.device
+        n_samples, device = batch.values.shape[1], batch.values.device
         n_patches = -(-n_samples // self.patch_samples)
-        patches = torch.rand(n_windows, n_patches, n_channels, device=device) < self.hidden_patches
+        patches = self.draw(batch, 0, n_patches, each_channel=True) < self.hidden_patches
         hidden = patches.repeat_interleave(self.patch_samples, 1)[:, :n_samples]
-        hidden = hidden | (torch.rand(n_windows, 1, n_channels, device=device) < self.hidden_channels)
+        hidden = hidden | (self.draw(batch, 1, 1, each_channel=True) < self.hidden_channels)
         late = torch.arange(n_samples, device=device) >= n_samples - n_samples // 4
-        cut = torch.rand(n_windows, 1, 1, device=device) < self.hidden_futures
+        cut = self.draw(batch, 2, 1)[..., None] < self.hidden_futures
         return hidden | (cut & late[None, :, None])
 
     def loss(self, batch: Batch) -> Tensor:
