@@ -102,6 +102,10 @@ class WindowSampler(DistributedSampler[int]):
     def facts(self) -> dict[str, Any]:
         """What the order depends on, beside epoch and position; plain values."""
 
+    def deal(self, rank: int | None = None, world_size: int | None = None) -> None:
+        """Take a process's share: by default of the process that this has become, where the order was made before."""
+        self.rank, self.num_replicas = processes(rank, world_size)
+
     def announced(self, epoch: int, first: int, after: int, begun: bool) -> NDArray[np.int64]:
         """Return windows to be fetched before those at positions ``[first, after)`` are used.
 

@@ -106,10 +106,14 @@ class ShuffledWindows(WindowSampler):
     def __init__(
         self, windows: Windows | int, seed: int, *, rank: int | None = None, world_size: int | None = None
     ) -> None:
-        rank, world_size = processes(rank, world_size)
-        super().__init__(windows, seed, 0, rank, world_size)
+        super().__init__(windows, seed, 0, *processes(rank, world_size))
         self.n_unshifted = self.n_windows // self.n_shifts
-        self.n_positions = self.n_unshifted // world_size
+        self.deal(self.rank, self.num_replicas)
+
+    def deal(self, rank: int | None = None, world_size: int | None = None) -> None:
+        """Take a process's share; see `neurodata.batches.ordering.WindowSampler.deal`."""
+        super().deal(rank, world_size)
+        self.n_positions = self.n_unshifted // self.num_replicas
 
     def indices(self, epoch: int, first: int, after: int) -> NDArray[np.int64]:
         """Return the windows at this process's positions ``[first, after)`` of an epoch."""
@@ -141,10 +145,14 @@ class CoveringWindows(WindowSampler):
     def __init__(self, windows: Windows | int, *, rank: int | None = None, world_size: int | None = None) -> None:
         if isinstance(windows, Windows) and windows.jitter:
             raise NeurodataError("windows with jitter are for drawing; cover the windows they were made from")
-        rank, world_size = processes(rank, world_size)
-        super().__init__(windows, 0, 0, rank, world_size)
-        self.begin = rank * self.n_windows // world_size
-        self.n_positions = (rank + 1) * self.n_windows // world_size - self.begin
+        super().__init__(windows, 0, 0, *processes(rank, world_size))
+        self.deal(self.rank, self.num_replicas)
+
+    def deal(self, rank: int | None = None, world_size: int | None = None) -> None:
+        """Take a process's share; see `neurodata.batches.ordering.WindowSampler.deal`."""
+        super().deal(rank, world_size)
+        self.begin = self.rank * self.n_windows // self.num_replicas
+        self.n_positions = (self.rank + 1) * self.n_windows // self.num_replicas - self.begin
 
     def indices(self, epoch: int, first: int, after: int) -> NDArray[np.int64]:
         """Return the windows at this process's positions ``[first, after)`` of an epoch."""
@@ -219,16 +227,21 @@ class StreamedWindows(WindowSampler):
         rank: int | None = None,
         world_size: int | None = None,
     ) -> None:
-        rank, world_size = processes(rank, world_size)
-        super().__init__(windows, seed, 0, rank, world_size)
+        super().__init__(windows, seed, 0, *processes(rank, world_size))
         check_positive("buffer_blocks", buffer_blocks)
-        self.n_positions = self.n_windows // self.n_shifts // world_size
-        self.buffer_blocks = max(1, min(int(buffer_blocks), self.n_positions))
+        self._asked_blocks = int(buffer_blocks)
         samples = max(BLOCK_SAMPLES, 8 * windows.length) if block_samples is None else block_samples
         check_positive("block_windows", 1 if block_windows is None else block_windows)
         check_positive("block_samples", samples)
         self.block_begin = _blocks(windows, block_windows, samples)
         self.facts_of_blocks = {"block_windows": block_windows, "block_samples": samples, "buffer_blocks": buffer_blocks}  # fmt: skip
+        self.deal(self.rank, self.num_replicas)
+
+    def deal(self, rank: int | None = None, world_size: int | None = None) -> None:
+        """Take a process's share; see `neurodata.batches.ordering.WindowSampler.deal`."""
+        super().deal(rank, world_size)
+        self.n_positions = self.n_windows // self.n_shifts // self.num_replicas
+        self.buffer_blocks = max(1, min(self._asked_blocks, self.n_positions))
         self._epochs: dict[int, _Epoch] = {}
 
     @property

@@ -328,3 +328,15 @@ def test_ten_thousand_recordings_cost_little_memory(name):
     assert max(first) < len(windows)
     assert peak < 60e6, f"{peak} bytes"
     assert seconds < 5
+
+
+@every_order
+def test_an_order_made_before_processes_were_started_is_dealt_to_them(name):
+    for rank in range(2):
+        dealt, made_there = ORDERS[name](windows_for(name)), ORDERS[name](windows_for(name), rank=rank, world_size=2)
+        list(dealt)
+        dealt.set_epoch(0)
+        dealt.deal(rank, 2)
+        assert len(dealt) == len(made_there)
+        assert list(dealt) == list(made_there)
+        assert dealt.state_dict() == made_there.state_dict()
