@@ -69,7 +69,7 @@ class Recipe(_Settings):
     rate_hz: Positive = 3.0
     window_seconds: Positive = 24.0
     views: list[str | dict[str, Any]] = Field(default_factory=list)
-    scaling: Literal["training", "recording", "none"] = "recording"
+    scaling: Literal["training", "recording", "none", "robust"] = "recording"
     network: str = "transformer"
     network_options: dict[str, float | int | bool | str] = Field(default_factory=dict)
     pretrain: Stage = Stage(steps=200)

@@ -185,7 +185,7 @@ MUTATIONS = (
     ),
     Mutation(
         "scaling is fitted on everything", "neurodata/batches/datamodule.py",
-        "for s in self.split.parts[names.TRAIN]]", "for found in self.split.parts.values() for s in found]",
+        "groupby(self.split.parts[names.TRAIN],", "groupby((s for found in self.split.parts.values() for s in found),",
         ("tests/batches/test_datamodule.py::test_scaling_is_fitted_on_training_values_only",),
     ),
     Mutation(

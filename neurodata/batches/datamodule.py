@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from neurodata.batches.collate import collate
 from neurodata.batches.dataset import WindowDataset
 from neurodata.batches.loader import WindowLoader
 from neurodata.batches.sampling import CoveringWindows, DrawnWindows, ShuffledWindows, StreamedWindows
+from neurodata.batches.targets import count_classes, describe_outputs
 from neurodata.checks import check_option, check_positive
 from neurodata.errors import NeurodataError
 from neurodata.store.remote import RemoteFiles
@@ -29,14 +31,14 @@ from neurodata.windows.decoded import decode_all, open_decoded, read_facts
 from neurodata.windows.decoding import FLOAT32, Decoding, Digests
 from neurodata.windows.make_spec import join_facts
 from neurodata.windows.prepare import NAMED, Prepared
-from neurodata.windows.scaling import Scaling, fit_per_channel, fit_scaling
+from neurodata.windows.scaling import Scaling, fit_per_channel, fit_robust_scaling, fit_scaling
 from neurodata.windows.select import Windows, make_windows
 from neurodata.windows.spec import BY_LABEL, DataSpec
 from neurodata.windows.splits import Split, SplitRule, check_leakage
 from neurodata.windows.views import View, check_views_leak, is_causal, make_views
 
-TRAINING, OWN, UNSCALED = "training", "recording", "none"
-SCALINGS = (TRAINING, OWN, UNSCALED)
+TRAINING, OWN, UNSCALED, ROBUST = SCALINGS = ("training", "recording", "none", "robust")
+_POOLED = (TRAINING, ROBUST)
 DRAWN, SHUFFLED, STREAMED = ORDERS = ("drawn", "shuffled", "streamed")
 
 
@@ -67,7 +69,8 @@ class RecordingDataModule(lightning.LightningDataModule):
         ``training``: mean and spread per channel identity, pooled over training stretches.
         ``recording``: each recording by its own, label-free: from its training stretches where it has some, else from
         the stretches it is scored on (say so when you report the score; never for forecasts).
-        ``none``.
+        ``robust``: as ``training``, by median and interquartile range / 1.349, so that artefacts do not decide
+        (`neurodata.windows.scaling.fit_robust_scaling`). ``none``.
     channels
         ``named`` or ``all``.
     identity
@@ -204,7 +207,7 @@ class RecordingDataModule(lightning.LightningDataModule):
         """Fit the scaling, once."""
         if self.statistics or self.scaling == UNSCALED:
             return
-        pooled = self._pooled_scaling if self.scaling == TRAINING else None
+        pooled = self._pooled_scaling if self.scaling in _POOLED else None
         for recording_id in self._recordings():
             prepared = self.prepared(recording_id)
             if pooled is not None:
@@ -213,8 +216,8 @@ class RecordingDataModule(lightning.LightningDataModule):
                 self.statistics[recording_id] = self._own_statistics(prepared)
 
     def pooled_statistics(self) -> dict[str, list[float]] | None:
-        """Return mean and spread per channel id that new recordings must be scaled with; None unless ``training``."""
-        if self.scaling != TRAINING:
+        """Return mean and spread per channel id that new recordings must be scaled with; None unless they are pooled."""
+        if self.scaling not in _POOLED:
             return None
         pooled = self._pooled_scaling
         return {"mean": pooled.mean.tolist(), "std": pooled.std.tolist()}
@@ -222,9 +225,24 @@ class RecordingDataModule(lightning.LightningDataModule):
     @functools.cached_property
     def _pooled_scaling(self) -> Scaling:
         """Of all training stretches, read once: a checkpoint asks for it again."""
-        training = [(self.prepared(s.recording_id), s) for s in self.split.parts[names.TRAIN]]
-        pieces = ((prepared.values[prepared.samples(s)], prepared.channel_ids) for prepared, s in training)
-        return fit_scaling(pieces, self.spec.n_channel_ids, f"{len(self.split.parts[names.TRAIN])} training stretches")
+        n_ids, fitted_on = self.spec.n_channel_ids, f"{len(self.split.parts[names.TRAIN])} training stretches"
+        if self.scaling == ROBUST:
+            return fit_robust_scaling(self._training_pieces, n_ids, fitted_on)
+        return fit_scaling(self._training_pieces(), n_ids, fitted_on)
+
+    def _training_pieces(self) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
+        """Values and channel ids of each training stretch; a recording's counts are laid out once for all of its own."""
+        for recording_id, stretches in itertools.groupby(self.split.parts[names.TRAIN], lambda s: s.recording_id):
+            prepared = self.prepared(recording_id)
+            values = prepared.values
+            for stretch in stretches:
+                yield values[prepared.samples(stretch)], prepared.channel_ids
+
+    def _training_targets(self) -> Iterator[NDArray[Any]]:
+        """The target in each training stretch."""
+        for stretch in self.split.parts[names.TRAIN]:
+            prepared = self.prepared(stretch.recording_id)
+            yield np.asarray(prepared.target)[prepared.samples(stretch)]
 
     def _own_statistics(self, prepared: Prepared) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         everywhere = [(part, s) for part, found in self.split.parts.items() for s in found]
@@ -330,12 +348,7 @@ class RecordingDataModule(lightning.LightningDataModule):
         """
         if not self.spec.classes or self.spec.target_kind != "class":
             raise NeurodataError(f"target {self.target!r} has no classes to count")
-        counts = np.zeros(self.spec.n_outputs, np.int64)
-        for stretch in self.split.parts[names.TRAIN]:
-            prepared = self.prepared(stretch.recording_id)
-            codes = np.asarray(prepared.target)[prepared.samples(stretch)]
-            counts += np.bincount(codes[codes >= 0], minlength=self.spec.n_outputs)
-        return counts
+        return count_classes(self._training_targets(), self.spec.n_outputs)
 
     def target_statistics(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return mean and standard deviation of a continuous target over training samples, each ``(output,)``.
@@ -349,15 +362,4 @@ class RecordingDataModule(lightning.LightningDataModule):
         """
         if self.spec.target_kind != "continuous":
             raise NeurodataError(f"target {self.target!r} is not continuous, so it has no mean")
-        pieces = []
-        for stretch in self.split.parts[names.TRAIN]:
-            prepared = self.prepared(stretch.recording_id)
-            pieces.append(np.asarray(prepared.target, np.float64)[prepared.samples(stretch)])
-        values = np.concatenate(pieces)
-        lacking = [
-            name for name, known in zip(self.spec.classes, np.asarray(np.isfinite(values).any(axis=0))) if not known
-        ]
-        if lacking:
-            raise NeurodataError(f"target {self.target!r}: {', '.join(lacking)} has no value in the training part")
-        std = np.nanstd(values, axis=0)
-        return np.nanmean(values, axis=0), np.where(std > 0, std, 1.0)
+        return describe_outputs(self._training_targets(), self.spec.classes, self.target)

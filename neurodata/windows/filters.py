@@ -77,7 +77,7 @@ def band_pass(
         raise NeurodataError(f"a band needs an edge, and its lower edge below its upper; got {low_hz} to {high_hz} Hz")
     if order < 1:
         raise NeurodataError(f"the order of a filter is 1 or more, got {order}")
-    rate_hz = _rate_of(signal)
+    rate_hz = rate_of(signal)
     _check_below_nyquist(signal, edges[-1], rate_hz)
     kind = "bandpass" if len(edges) == 2 else "highpass" if low_hz is not None else "lowpass"
     sections = butter(order, edges if len(edges) == 2 else edges[0], kind, fs=rate_hz, output="sos")
@@ -120,7 +120,7 @@ def notch(
     """
     check_positive("line_hz", line_hz)
     check_positive("width_hz", width_hz)
-    rate_hz = _rate_of(signal)
+    rate_hz = rate_of(signal)
     if harmonics is None:
         harmonics = max(1, int(np.ceil(0.5 * rate_hz / line_hz)) - 1)
     if harmonics < 1:
@@ -157,13 +157,14 @@ def _said(stretch: Stretch | tuple[float, float] | None) -> str:
     return f", stretch=({start:g}, {stop:g})"
 
 
-def _rate_of(signal: xr.DataArray) -> float:
+def rate_of(signal: xr.DataArray) -> float:
+    """Return the rate in Hz of a regular signal; raise, saying what to do, where it is unknown or irregular."""
     check_seconds(signal)
     clock = clock_of(signal)
     if clock is None:
         raise NeurodataError(
-            f"signal {signal.name!r} is irregular, and filters need equal steps; resample it first "
-            "(neurodata.windows.align.resample)"
+            f"signal {signal.name!r} is irregular, and filters and running statistics need equal steps; "
+            "resample it first (neurodata.windows.align.resample)"
         )
     return clock.sampling_rate_hz
 

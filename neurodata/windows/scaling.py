@@ -1,20 +1,25 @@
-"""Mean and standard deviation per channel, from training windows only."""
+"""Centre and spread per channel, from training windows only: mean and standard deviation, or median and quartiles."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurodata.errors import NeurodataError
+from neurodata.windows.quartiles import Piece, quartiles
 
 _FLOOR = 1e-6
 """Smallest standard deviation divided by, as a share of the largest; a constant channel becomes 0."""
 
 _ROUNDING = 8 * float(np.finfo(np.float64).eps)
 """A smaller spread, as a share of the mean, is what rounding leaves of a constant."""
+
+_NORMAL_RANGE = 2 * NormalDist().inv_cdf(0.75)
+"""Interquartile range of a normal distribution whose standard deviation is 1: 1.349."""
 
 _BLOCK, _WIDE = 1 << 18, 256
 """Values looked at at once (2 MiB as float64), and columns from which on sums over rows are fast."""
@@ -27,7 +32,7 @@ class Scaling:
     Parameters
     ----------
     mean, std
-        In the units of the signal, shape ``(channel id,)``; ids never seen in training get the mean and spread of
+        Centre and spread in the units of the signal, shape ``(channel id,)``; ids never seen in training get those of
         all others, and so does id 0, the unknown channel.
     fitted_on
         What the statistics were computed from, in words.
@@ -43,9 +48,7 @@ class Scaling:
         return scaled.astype(np.float32)
 
 
-def fit_scaling(
-    pieces: Iterable[tuple[NDArray[np.floating], NDArray[np.int64]]], n_channel_ids: int, fitted_on: str
-) -> Scaling:
+def fit_scaling(pieces: Iterable[Piece], n_channel_ids: int, fitted_on: str) -> Scaling:
     """Fit mean and standard deviation per channel id.
 
     Parameters
@@ -63,19 +66,63 @@ def fit_scaling(
     NeurodataError
         If there is not one finite value.
     """
-    moments = np.zeros((3, n_channel_ids))
-    for values, ids in pieces:
-        present, merged = _by_identity(_moments_of(values), np.asarray(ids))
-        moments[:, present] = _merged(moments[:, present], merged)
-    count, mean, squares = moments
-    if not count.any():
-        raise NeurodataError(f"no recorded value to fit the scaling on ({fitted_on})")
+    count, mean, squares = _moments_by_identity(pieces, n_channel_ids, fitted_on)
     pooled, spread = (count * mean).sum() / count.sum(), np.sqrt(squares.sum() / count.sum())
     mean = np.where(count > 0, mean, pooled)
     std = np.sqrt(np.divide(squares, count, out=np.full(n_channel_ids, spread**2), where=count > 1))
     std[std <= np.maximum(_FLOOR * max(std.max(), np.finfo(float).tiny), _ROUNDING * abs(mean))] = 1.0
     mean[0], std[0] = (pooled, spread or 1.0) if count[0] == 0 else (mean[0], std[0])
     return Scaling(mean, std, fitted_on)
+
+
+def fit_robust_scaling(pieces: Callable[[], Iterable[Piece]], n_channel_ids: int, fitted_on: str) -> Scaling:
+    """Fit median and interquartile range per channel id, which a few artefacts do not move.
+
+    ``mean`` is the median and ``std`` the interquartile range / 1.349, which is the standard deviation where values are
+    normal. Both are exact (see `neurodata.windows.quartiles.quartiles`). An id whose quartiles are one value, such as a
+    unit that is silent in three bins of four, gets its standard deviation instead, which is not robust; one that never
+    changes gets 1, so it becomes 0. Ids never seen get the median of the others' medians and of their spreads, each id
+    counting once; with a single value, of their spreads.
+
+    Parameters
+    ----------
+    pieces
+        Called five times for the pieces that `fit_scaling` takes, values as float32.
+    n_channel_ids, fitted_on
+        As in `fit_scaling`.
+
+    Raises
+    ------
+    NeurodataError
+        If there is not one finite value.
+    """
+    count, mean, squares = _moments_by_identity(pieces(), n_channel_ids, fitted_on)
+    low, middle, high = quartiles(pieces, n_channel_ids)
+    seen = count > 0
+    spread = np.where(seen, high - low, 0.0) / _NORMAL_RANGE
+    deviation = np.sqrt(squares / np.maximum(count, 1))
+    deviation[deviation <= _ROUNDING * abs(mean)] = 0.0
+    # Not a share of the largest as in `fit_scaling`: one wild channel would make all others constant.
+    floor = _FLOOR * _median_above_0(spread if spread.any() else deviation)
+    std = np.where(spread > floor, spread, np.where(deviation > floor, deviation, 0.0))
+    std = np.where(count > 1, std, _median_above_0(std))  # one value has no spread of its own
+    return Scaling(np.where(seen, middle, np.median(middle[seen])), np.where(std > 0, std, 1.0), fitted_on)
+
+
+def _median_above_0(spreads: NDArray[np.float64]) -> float:
+    """Median of the spreads that are not 0; 0 where all are."""
+    return float(np.median(spreads[spreads > 0])) if spreads.any() else 0.0
+
+
+def _moments_by_identity(pieces: Iterable[Piece], n_channel_ids: int, fitted_on: str) -> NDArray[np.float64]:
+    """Count, mean and sum of squared deviations of each id's finite values, ``(3, channel id)``."""
+    moments = np.zeros((3, n_channel_ids))
+    for values, ids in pieces:
+        present, merged = _by_identity(_moments_of(values), np.asarray(ids))
+        moments[:, present] = _merged(moments[:, present], merged)
+    if not moments[0].any():
+        raise NeurodataError(f"no recorded value to fit the scaling on ({fitted_on})")
+    return moments
 
 
 def _moments_of(values: NDArray[np.floating]) -> NDArray[np.float64]:

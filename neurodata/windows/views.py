@@ -2,7 +2,8 @@
 
 A view is a function from a signal to a signal that needs nothing else (`VIEWS`). It is applied to a whole recording,
 once, when the recording is decoded. What needs a second signal (`regress_confounds`, `scrub`) is no such view: apply it
-and store what comes out as a signal of its own. Statistics are no view either: they are fitted on training stretches.
+and store what comes out as a signal of its own. Statistics fitted on training stretches are no view either;
+`running_scale` is one, for its statistics are those of the samples before.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
 Value = bool | int | float | str | tuple[str, ...] | None
 Function = Callable[..., xr.DataArray]
 
-_FILTERS, _EEG, _FMRI = (f"neurodata.windows.{file}" for file in ("filters", "eeg_views", "fmri_views"))
+_FILTERS, _EEG, _FMRI, _RUNNING = (
+    f"neurodata.windows.{file}" for file in ("filters", "eeg_views", "fmri_views", "running_scale")
+)
 
 VIEWS: Mapping[str, str] = MappingProxyType(
     {
@@ -41,6 +44,7 @@ VIEWS: Mapping[str, str] = MappingProxyType(
         "re_reference": _EEG,
         "remove_drift": _FMRI,
         "framewise_displacement": _FMRI,
+        "running_scale": _RUNNING,
     }
 )
 """What a run may ask for, and where its function is; the options are the function's own arguments. It is imported when a
@@ -63,6 +67,8 @@ _BOUNDS: Mapping[str, tuple[float, float]] = {
     "neighbours": (1, 1000),
     "period_seconds": (1.0, 1e9),
     "radius_mm": (1e-3, 1e4),
+    "seconds": (1e-6, 1e9),
+    "warm_up_seconds": (0.0, 1e9),
 }
 
 _CHOICES: Mapping[str, tuple[str, ...]] = {"to": ("average", "bipolar", "laplacian")}
@@ -206,7 +212,7 @@ def check_views_leak(views: Sequence[View], split: Split | str) -> None:
     A view is applied to whole recordings, so one that looks at later samples needs parts that share no recording. One
     that looks back only is no such leak: a part that comes later may know what was before it. (In a split by intervals
     whose test part comes first, a causal filter still rings for about ``1 / low_hz`` or ``1 / width_hz`` seconds into
-    the training part after it.)
+    the training part after it, and a running scale remembers for its time constant.)
 
     Parameters
     ----------

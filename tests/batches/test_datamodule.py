@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import json
 import pickle
 import shutil
 
@@ -70,25 +71,28 @@ def shifted(made, worms, tmp_path_factory):
     return stores
 
 
+@pytest.mark.parametrize("scaling", ["training", "robust"])
 @pytest.mark.parametrize(
     ("changed", "same"), [("w1", False), ("w2", True), ("w3", True)], ids=["train", "validation", "test"]
 )
-def test_scaling_is_fitted_on_training_values_only(worms, shifted, changed, same):
-    plain, other = module(worms), module(shifted[changed])
+def test_scaling_is_fitted_on_training_values_only(worms, shifted, changed, same, scaling):
+    plain, other = module(worms, scaling=scaling), module(shifted[changed], scaling=scaling)
     for data in (plain, other):
         data.setup()
     equal = [np.array_equal(plain.statistics[r][k], other.statistics[r][k]) for r in plain.statistics for k in (0, 1)]
     assert all(equal) if same else not any(equal)
 
 
-def test_scaling_by_time_knows_the_training_block_only(made, tmp_path):
+@pytest.mark.parametrize("scaling", ["training", "robust"])
+def test_scaling_by_time_knows_the_training_block_only(made, tmp_path, scaling):
     split = split_by("time", test=0.5, guard_seconds=10.0)
     for name, factor in (("plain", 1), ("changed", 50)):
         worm = made.made_worm("made_up/w1", rate_hz=3.0)
         values = np.array(worm.signals["calcium"].values)
         values[-60:] *= factor  # the last 20 s of 60; train ends at 25 s, resampling reaches a few seconds
         write_recording(worm.replace(signals={"calcium": worm.signals["calcium"].copy(data=values)}), tmp_path / name)
-    plain, changed = (module(tmp_path / name, target="", split=split) for name in ("plain", "changed"))
+    options = {"target": "", "split": split, "scaling": scaling}
+    plain, changed = (module(tmp_path / name, **options) for name in ("plain", "changed"))
     for data in (plain, changed):
         data.setup()
     np.testing.assert_allclose(plain.statistics["made_up/w1"], changed.statistics["made_up/w1"], rtol=1e-6)
@@ -101,6 +105,65 @@ def test_own_scaling_takes_each_recording_by_itself(shifted):
         values = data.prepared(f"made_up/{name}").values
         np.testing.assert_allclose(data.statistics[f"made_up/{name}"][0], np.nanmean(values, 0), rtol=1e-4)
     assert data.statistics["made_up/w3"][0].min() > 50
+
+
+def test_robust_scaling_is_that_of_training_values_put_together(worms):
+    data = module(worms, scaling="robust", split=split_by("subject", test=["w3"]))
+    pooled = data.pooled_statistics()
+    data.setup()
+    for recording_id in data.split.recordings("train") + data.split.recordings("test"):
+        ids = data.prepared(recording_id).channel_ids
+        np.testing.assert_array_equal(
+            data.statistics[recording_id], [np.array(pooled[k])[ids] for k in ("mean", "std")]
+        )
+    shared = data.spec.vocabulary.index("AVAR") + 1  # in both training worms
+    values = [data.prepared(f"made_up/{worm}") for worm in ("w1", "w2")]
+    values = np.concatenate([found.values[:, found.channel_ids == shared].ravel() for found in values])
+    low, middle, high = np.nanquantile(values, [0.25, 0.5, 0.75], method="inverted_cdf")
+    assert pooled["mean"][shared] == middle
+    assert pooled["std"][shared] == pytest.approx((high - low) / 1.349, rel=1e-4)
+    json.dumps(pooled, allow_nan=False)  # it goes into a checkpoint
+    assert module(worms, scaling="recording").pooled_statistics() is None
+
+
+def test_an_artefact_decides_scaling_by_deviation_but_not_by_quartiles(made, tmp_path):
+    found = {}
+    for name, artefact in (("plain", 0.0), ("hit", 1e6)):
+        for k in (1, 2, 3):
+            worm = made.made_worm(f"made_up/w{k}", seed=k, rate_hz=3.0)
+            values = np.array(worm.signals["calcium"].values)
+            values[10, 0] += artefact * (k == 1)
+            write_recording(
+                worm.replace(signals={"calcium": worm.signals["calcium"].copy(data=values)}), tmp_path / name
+            )
+        for scaling in ("training", "robust"):
+            data = module(tmp_path / name, target="", scaling=scaling)
+            found[name, scaling] = data.dataset("test")[0].values[:, 0]
+    assert np.abs(found["hit", "training"]).max() < 0.1 < np.abs(found["plain", "training"]).max()
+    np.testing.assert_allclose(found["hit", "robust"], found["plain", "robust"], atol=0.1)
+
+
+def test_scaling_looks_at_each_training_stretch_and_at_nothing_between(worms):
+    data = module(worms, scaling="robust")
+    whole = data.split.parts["train"]
+    cut = tuple(dataclasses.replace(s, start=k + 0.5, stop=k + 1.5) for s in whole for k in range(0, 40, 4))
+    data.split = dataclasses.replace(data.split, parts=dict(data.split.parts) | {"train": cut})
+    values = data.prepared("made_up/w1").values
+    found = [piece for piece, _ in data._training_pieces()]
+    np.testing.assert_array_equal(found, [values[3 * k + 2 : 3 * k + 5] for k in range(0, 40, 4)])
+    assert data.pooled_statistics()["mean"] != module(worms, scaling="robust").pooled_statistics()["mean"]
+
+
+def test_a_running_scale_is_a_causal_view_of_a_run(worms):
+    views = [{"running_scale": {"seconds": 8.0}}]
+    split = split_by("time", test=0.3, guard_seconds=5.0)
+    data = module(worms, views=views, causal=True, scaling="none", split=split)
+    assert type(data.spec).from_json(data.spec.to_json()) == data.spec
+    values = data.prepared("made_up/w1").values
+    assert np.isnan(values[:24]).all()
+    assert np.isfinite(values[30:]).all()
+    batch = next(iter(data.train_dataloader()))
+    assert torch.isfinite(batch.values[batch.recorded]).all()
 
 
 def test_no_scaling_leaves_values_as_they_are(worms):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurodata.errors import NeurodataError
-from neurodata.windows.scaling import fit_scaling
+from neurodata.windows.scaling import fit_robust_scaling, fit_scaling
 
 
 @pytest.fixture
@@ -153,3 +153,87 @@ def test_pieces_without_samples_or_channels_add_nothing(rng):
 def test_nothing_to_fit_on_is_refused(pieces):
     with pytest.raises(NeurodataError, match=r"no recorded value to fit the scaling on \(2 training stretches\)"):
         fit_scaling(pieces, 3, "2 training stretches")
+
+
+def robust(*pieces, n_ids):
+    return fit_robust_scaling(lambda: iter(pieces), n_ids, "here")
+
+
+def test_robust_scaling_of_normal_values_is_that_by_mean_and_deviation(rng):
+    values, ids = rng.normal([5, -3, 100], [2, 0.1, 30], size=(200_000, 3)), np.array([2, 1, 4])
+    scaling = robust((values, ids), n_ids=6)
+    np.testing.assert_allclose(scaling.mean[ids], [5, -3, 100], atol=0.4)
+    np.testing.assert_allclose(scaling.std[ids], [2, 0.1, 30], rtol=0.01)
+    low, high = np.quantile(values[:, 0].astype(np.float32), [0.25, 0.75], method="inverted_cdf")
+    assert scaling.std[2] == pytest.approx((high - low) / 1.3489795, rel=1e-6)
+
+
+@given(st.integers(1, 80), st.floats(1e3, 1e9), st.integers(0, 99))
+def test_property_artefacts_move_mean_and_deviation_but_not_median_and_quartiles(n_artefacts, size, seed):
+    rng = np.random.default_rng(seed)
+    values, ids = rng.normal(10, 2, size=(4000, 2)), np.array([1, 2])
+    hit = values.copy()
+    hit[rng.choice(4000, n_artefacts, replace=False), 0] = size
+    plain, plain_hit = (fit_scaling([(v, ids)], 3, "here") for v in (values, hit))
+    assert plain_hit.std[1] > 5 * plain.std[1]
+    assert plain_hit.mean[1] > plain.mean[1] + 0.1
+    clean, dirty = robust((values, ids), n_ids=3), robust((hit, ids), n_ids=3)
+    assert dirty.mean[1] == pytest.approx(clean.mean[1], abs=0.1)
+    assert dirty.std[1] == pytest.approx(clean.std[1], rel=0.05)
+    assert (dirty.mean[2], dirty.std[2]) == (clean.mean[2], clean.std[2])
+
+
+def test_robust_scaling_pools_recordings_per_identity_and_leaves_missing_values_out(rng):
+    one, other = rng.normal(3, 1, size=(100, 2)), rng.normal(-3, 1, size=(301, 1))
+    one[10:40, 1], other[7] = np.nan, np.inf
+    scaling = robust((one, np.array([1, 2])), (other, np.array([2])), n_ids=4)
+    together = np.concatenate([one[:, 1], other[:, 0]]).astype(np.float32)
+    together = together[np.isfinite(together)]
+    assert scaling.mean[2] == np.quantile(together, 0.5, method="inverted_cdf")
+    scaled = scaling.apply(one, np.array([1, 2]))
+    np.testing.assert_array_equal(np.isnan(scaled), np.isnan(one))
+
+
+@pytest.mark.parametrize("constant", [0.0, 7.25, 0.1, -7.3e8])
+@pytest.mark.parametrize("wild", [1.0, 1e12], ids=["alone", "beside a wild channel"])
+def test_a_constant_channel_becomes_0_in_robust_scaling(rng, constant, wild):
+    values, ids = (
+        np.stack([np.full(500, constant), wild * rng.normal(size=500)], 1).astype(np.float32),
+        np.array([1, 2]),
+    )
+    for pieces in ([(values, ids)], [(values[:, :1], ids[:1])]):
+        scaling = robust(*pieces, n_ids=4)
+        assert scaling.std[1] == 1
+        np.testing.assert_array_equal(scaling.apply(values[:, :1], ids[:1]), 0)
+        assert np.isfinite(scaling.apply(values + 1, np.array([3, 0]))).all()
+
+
+def test_sparse_counts_are_scaled_by_their_deviation(rng):
+    counts, ids = (rng.random((10_000, 3)) < [0.02, 0.001, 0.6]).astype(np.float32), np.array([1, 2, 3])
+    counts[:, 2] *= rng.integers(1, 9, 10_000)
+    scaling = robust((counts, ids), n_ids=4)
+    np.testing.assert_array_equal(scaling.mean[1:3], 0)
+    np.testing.assert_allclose(scaling.std[1:3], counts[:, :2].astype(np.float64).std(0), rtol=1e-9)
+    low, high = np.quantile(counts[:, 2], [0.25, 0.75], method="inverted_cdf")
+    assert scaling.std[3] == pytest.approx((high - low) / 1.3489795)
+
+
+def test_a_wild_channel_does_not_make_others_constant(rng):
+    values, ids = rng.normal(size=(1000, 3)), np.array([1, 2, 3])
+    values[:, 1] = rng.random(1000) < 0.05
+    values[3, 0] = 1e12
+    assert robust((values, ids), n_ids=4).std[2] == pytest.approx(values[:, 1].std())
+
+
+def test_robust_scaling_of_identities_never_trained_on_is_the_median_of_all_others(rng):
+    values, ids = rng.normal([5, -5, 3], [2, 1, 4], size=(1000, 3)), np.array([1, 2, 3])
+    values[:, 1] = -5
+    scaling = robust((values, ids), (np.array([[8.0]]), np.array([4])), n_ids=7)
+    assert scaling.mean[6] == scaling.mean[0] == np.median(scaling.mean[1:5])
+    assert scaling.std[6] == scaling.std[0] == scaling.std[4] == np.median(scaling.std[[1, 3]])
+    assert (scaling.mean[4], scaling.std[2]) == (8, 1)
+
+
+def test_robust_scaling_of_nothing_is_refused():
+    with pytest.raises(NeurodataError, match=r"no recorded value to fit the scaling on \(here\)"):
+        robust((np.full((5, 2), np.nan), np.array([1, 2])), n_ids=3)
