@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import math
 import os
@@ -12,33 +11,44 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from neurodata.catalogue import CATALOGUES, read_entry
+from neurodata.batches.batch import Batch
+from neurodata.catalogue import CATALOGUES, list_entries
+from neurodata.checks import suggest
 from neurodata.errors import CheckpointError, NeurodataError
 from neurodata.windows.spec import DataSpec
 
-from .array_task import ArrayNetwork, ArrayTask
+from .array_task import ArrayTask
+from .build import make_network, make_task
+from .card import make_card
 from .network import Network
 from .task import Task
+from .weights import StoredAs, store_as, stored_shapes
 
 _MOST_MISSING = 100
 """A model this many times the size of what a file holds is not built, even where missing weights are allowed."""
 
-WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+WEIGHTS, CONFIG, CARD, GOLDEN = "model.safetensors", "config.json", "README.md", "golden.safetensors"
 CHECKPOINT_FORMAT = 1
 
 
-class _Fitted(Protocol):
+class Fitted(Protocol):
     """A fitted estimator: it holds its task, and may tell of its fit by ``describe_fit() -> dict`` (JSON values)."""
 
     task_: ArrayTask
 
 
-def save_pretrained(task: Task | ArrayTask | _Fitted, folder: str | Path, manifest: Mapping[str, Any]) -> None:
+def save_pretrained(
+    task: Task | ArrayTask | Fitted,
+    folder: str | Path,
+    manifest: Mapping[str, Any],
+    *,
+    dtype: StoredAs = "float32",
+    golden: Batch | tuple[Batch, ...] | None = None,
+) -> None:
     """Write a model as ``model.safetensors``, ``config.json`` and a card, ``README.md``.
 
     Parameters
@@ -49,16 +59,23 @@ def save_pretrained(task: Task | ArrayTask | _Fitted, folder: str | Path, manife
         Made where it is missing.
     manifest
         What it was trained on and how it scored: ``trained_on`` (recording ids with content digests), ``split_sha256``,
-        ``seed``, ``steps``, ``metrics``, ``baselines``, ``licence`` … (JSON values); goes into config and card.
+        ``seed``, ``steps``, ``metrics``, ``baselines``, ``licence``, ``title`` … (JSON values); goes into config and card.
+    dtype
+        How learned weights are stored: ``float16`` and ``bfloat16`` halve the file and round them; ``float32`` keeps
+        what there is. Statistics (buffers), integers and bools are never rounded. Opened, a model is float32 again.
+    golden
+        A small batch whose predictions are kept beside the model, in ``golden.safetensors``, for `check_golden`.
 
     Raises
     ------
     CheckpointError
-        If the manifest is not JSON (NaN is not); nothing is written then.
+        If the manifest is not JSON (NaN is not), a weight is too large for ``float16``, or the task predicts nothing
+        for ``golden``; nothing is written then.
     """
     describe_fit = getattr(task, "describe_fit", dict)
     task = task if isinstance(task, (Task, ArrayTask)) else task.task_
     folder, network = Path(folder), task.network
+    weights = store_as(task, dtype)
     config = {
         "neurodata_checkpoint": CHECKPOINT_FORMAT,
         "task": {"name": _entry_name("tasks", task), "hyperparameters": _plain(dict(task.hparams))},
@@ -66,17 +83,35 @@ def save_pretrained(task: Task | ArrayTask | _Fitted, folder: str | Path, manife
         "spec": network.spec.to_json() if isinstance(network, Network) else None,
         "manifest": dict(manifest),
         "fit": describe_fit(),
+        "dtype": "float64" if any(w.dtype == torch.float64 for w in weights.values()) else dtype,
     }
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in task.state_dict().items()}
     try:
         text = json.dumps(config, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"the checkpoint's manifest or hyperparameters are not JSON: {error}") from error
     card = make_card(config, sum(w.numel() for w in weights.values()))
+    answers = None if golden is None else _golden_of(task, weights, golden)
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / GOLDEN).unlink(missing_ok=True)  # what an earlier model answered
+    if answers is not None:
+        save_file(answers, folder / GOLDEN)
     save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
     (folder / CARD).write_text(card, encoding="utf-8")
     (folder / CONFIG).write_text(text, encoding="utf-8")  # last: without it a folder is no checkpoint
+
+
+def _golden_of(
+    task: Task | ArrayTask, stored: Mapping[str, Tensor], golden: Batch | tuple[Batch, ...]
+) -> dict[str, Tensor]:
+    """What the model will answer once it is opened: with the weights as they are stored, which may have been rounded."""
+    from .golden import make_golden  # it opens checkpoints, so it imports this module
+
+    kept = {name: tensor.clone() for name, tensor in task.state_dict().items()}
+    task.load_state_dict(stored)
+    try:
+        return make_golden(task, golden)
+    finally:
+        task.load_state_dict(kept)
 
 
 def _entry_name(kind: str, entry: object) -> str:
@@ -92,43 +127,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(entry) for entry in value]
     return value
-
-
-def make_card(config: Mapping[str, Any], n_parameters: int) -> str:
-    """Return a model card in Markdown, made from a checkpoint's configuration."""
-    manifest = dict(config["manifest"])
-    trained = manifest.pop("trained_on", {})
-    names = ", ".join(sorted(trained)) or "nothing"
-    lines = [
-        "---",
-        f"license: {json.dumps(manifest.get('licence', 'unknown'))}",
-        "library_name: neurodata",
-        "---",
-        f"# {config['network']['name']}, task {config['task']['name']}",
-        "",
-        f"{n_parameters:,} parameters. {_input_text(config)}",
-        "",
-        f"Trained on: {names}. A score on any of these recordings, or on another recording of the same animals, says "
-        "nothing about new animals.",
-        "",
-        "| fact | value |",
-        "|---|---|",
-    ]
-    lines += [f"| {key} | `{json.dumps(value, ensure_ascii=False)}` |" for key, value in manifest.items()]
-    lines += ["", "Content digests of the recordings:", ""]
-    lines += [f"- `{recording}`: `{digest}`" for recording, digest in sorted(dict(trained).items())]
-    return "\n".join(lines) + "\n"
-
-
-def _input_text(config: Mapping[str, Any]) -> str:
-    spec = config["spec"]
-    if spec is None:
-        sizes = ", ".join(f"{key} = {value}" for key, value in config["network"]["hyperparameters"].items())
-        return f"Input: arrays. Built with {sizes}."
-    return (
-        f"Input: signal `{spec['signal']}` at {spec['rate_hz']:g} Hz, windows of "
-        f"{spec['window_samples'] / spec['rate_hz']:g} s. Target: `{spec['target'] or 'none'}`."
-    )
 
 
 def from_pretrained(
@@ -155,9 +153,9 @@ def from_pretrained(
     CheckpointError
         If there is no such checkpoint, it is damaged, or its weights do not match; gives the share that did.
     """
-    folder = _find(name_or_path, revision, cache_dir, local_files_only)
+    folder = find_checkpoint(name_or_path, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only)
     config = read_config(folder)
-    stored = _stored_shapes(folder / WEIGHTS)
+    stored = stored_shapes(folder / WEIGHTS)
     with torch.device("meta"), _at_most(len(stored)):  # shapes first: nothing is allocated for what the file lacks
         shapes = {name: tuple(tensor.shape) for name, tensor in _build(config, folder).state_dict().items()}
     matched = [name for name, shape in shapes.items() if stored.get(name) == shape]
@@ -186,7 +184,7 @@ def read_fit(name_or_path: str | Path) -> dict[str, Any]:
     CheckpointError
         If there is no such checkpoint, or it is damaged.
     """
-    folder = _find(name_or_path, None, None, False)
+    folder = find_checkpoint(name_or_path)
     fit = read_config(folder).get("fit", {})
     if not isinstance(fit, dict):
         raise CheckpointError(f"{str(folder)!r}: expected named facts about the fit, got {fit!r}")
@@ -216,7 +214,14 @@ def _at_most(n_stored: int) -> Iterator[None]:
         handle.remove()
 
 
-def _find(name_or_path: str | Path, revision: str | None, cache_dir: str | Path | None, local_only: bool) -> Path:
+def find_checkpoint(
+    name_or_path: str | Path,
+    *,
+    revision: str | None = None,
+    cache_dir: str | Path | None = None,
+    local_files_only: bool = False,
+) -> Path:
+    """Return the folder of a checkpoint; arguments and errors as for `from_pretrained`."""
     path, shipped = Path(name_or_path), Path(__file__).parent / "pretrained" / str(name_or_path)
     for folder in (path, shipped):
         if os.path.isfile(folder / CONFIG):  # unlike Path.is_file, False for a name no file can have
@@ -225,21 +230,11 @@ def _find(name_or_path: str | Path, revision: str | None, cache_dir: str | Path 
     if os.path.exists(path) or name.count("/") != 1 or name.startswith((".", "/")):
         raise CheckpointError(
             f"no checkpoint at {name!r}: expected a folder with {WEIGHTS} and {CONFIG}, a name of "
-            "'neurodata list pretrained', or 'owner/name' on the hub"
+            f"'neurodata list pretrained', or 'owner/name' on the hub{suggest(name, list_entries('pretrained'))}"
         )
-    from huggingface_hub import snapshot_download
+    from .hub import fetch  # it pushes what this module saves, so it imports it; and few need the hub
 
-    try:
-        found = snapshot_download(
-            name,
-            revision=revision,
-            cache_dir=cache_dir,
-            local_files_only=local_only,
-            allow_patterns=[WEIGHTS, CONFIG, CARD],
-        )
-    except Exception as error:  # the hub's client raises many kinds; each means that we have no checkpoint
-        raise CheckpointError(f"{name!r} could not be fetched from the hub: {error}") from error
-    return Path(found)
+    return fetch(name, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only)
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:
@@ -281,66 +276,6 @@ def _build(config: Mapping[str, Any], folder: Path) -> Task | ArrayTask:
         raise
     except (KeyError, TypeError, ValueError, ArithmeticError, RuntimeError, AttributeError, NeurodataError) as error:
         raise CheckpointError(f"{str(folder)!r} does not describe a model: {error}") from error
-
-
-def make_network(name: str, spec: DataSpec | None, hyperparameters: Mapping[str, Any]) -> Any:
-    """Return a network of the catalogue: a `Network`, or without a spec an `ArrayNetwork`.
-
-    Raises
-    ------
-    NeurodataError
-        If there is no such network, it has no such hyperparameter, or a value is of the wrong type.
-    """
-    entry = _checked_entry("networks", name, hyperparameters)
-    if issubclass(entry, ArrayNetwork) != (spec is None):
-        wanted = "is built from sizes alone, without" if spec is not None else "needs"
-        raise NeurodataError(f"network {name!r} {wanted} a data spec")
-    return entry(**hyperparameters) if spec is None else entry(spec, **hyperparameters)
-
-
-def make_task(name: str, network: Network | ArrayNetwork, hyperparameters: Mapping[str, Any]) -> Any:
-    """Return a task of the catalogue around a network; raises as `make_network` does, and if the two do not fit."""
-    entry = _checked_entry("tasks", name, hyperparameters)
-    if issubclass(entry, ArrayTask) != isinstance(network, ArrayNetwork):
-        raise NeurodataError(f"task {name!r} cannot train a {type(network).__name__}")
-    return entry(network, **hyperparameters)
-
-
-def _checked_entry(kind: str, name: str, hyperparameters: Mapping[str, Any]) -> Any:
-    if not isinstance(name, str) or not isinstance(hyperparameters, Mapping):
-        raise NeurodataError(f"a {kind.removesuffix('s')} is a name and named hyperparameters, got {name!r}")
-    entry = read_entry(kind, name)
-    known = {p.name: p.default for p in inspect.signature(entry).parameters.values() if p.kind is p.KEYWORD_ONLY}
-    unknown = sorted(set(map(str, hyperparameters)) - set(known))
-    if unknown:
-        raise NeurodataError(
-            f"{kind.removesuffix('s')} {name!r} has no {', '.join(unknown)}; it has {', '.join(known)}"
-        )
-    wrong = [key for key, value in hyperparameters.items() if not _is_like(value, known[key])]
-    if wrong:
-        told = "; ".join(f"{key}={hyperparameters[key]!r} (default {known[key]!r})" for key in wrong)
-        raise NeurodataError(f"{kind.removesuffix('s')} {name!r}: wrong type of {told}")
-    return entry
-
-
-def _is_like(value: Any, default: Any) -> bool:
-    """Whether a value has the type of a default; any number is like a float, any list of numbers like a list or None."""
-    if isinstance(default, (bool, str)):
-        return type(value) is type(default)
-    if isinstance(default, (int, float)):
-        number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-        return number and (isinstance(default, float) or isinstance(value, int))
-    if value is None or not isinstance(value, (list, tuple)):
-        return value is None and default is None
-    return all(_is_like(entry, 0.0) for entry in value)
-
-
-def _stored_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{str(path)!r} cannot be read: {error}") from error
 
 
 def transfer(source: Network, target: Network) -> float:

@@ -19,7 +19,8 @@ from neurodata.windows.spec import CLASS
 from neurodata.windows.splits import Split, check_unseen
 
 from .baselines import Table, class_baselines, ridge_decoder
-from .checkpoints import make_task, read_config, transfer
+from .build import make_task
+from .checkpoints import read_config, transfer
 from .fold import Fold, FoldResult, fit_stage, make_info, make_table, new_network, part_tables, save_checkpoint
 from .task import Task
 from .train import WINDOWS_PER_SAMPLE, decode

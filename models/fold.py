@@ -18,7 +18,8 @@ from neurodata.store.remote import RemoteFiles
 from neurodata.windows.splits import Split
 
 from .baselines import Table
-from .checkpoints import WEIGHTS, make_network, save_pretrained
+from .build import make_network
+from .checkpoints import WEIGHTS, save_pretrained
 from .network import Network
 from .recipe import Recipe, Stage
 from .task import Task

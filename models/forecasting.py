@@ -12,7 +12,7 @@ from neurodata import names
 from neurodata.batches.datamodule import TRAINING, RecordingDataModule
 from neurodata.predictions import BASELINE, FORECAST, MODEL, Predictions
 
-from .checkpoints import make_network, make_task
+from .build import make_network, make_task
 from .fold import Fold, FoldResult, fit_stage, make_info, make_table, part_tables, save_checkpoint
 from .ridge_forecast import ridge_forecast
 from .tasks.forecast import Forecast

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from neurodata.loaders.convert import convert as convert
     from neurodata.models.checkpoints import from_pretrained as from_pretrained
     from neurodata.models.checkpoints import save_pretrained as save_pretrained
+    from neurodata.models.hub import push_to_hub as push_to_hub
     from neurodata.models.run import leave_one_subject_out as leave_one_subject_out
     from neurodata.recording.connectome import Connectome as Connectome
     from neurodata.recording.graphs import make_graph as make_graph
@@ -60,6 +61,7 @@ _HOMES = {
     "convert": "loaders.convert",
     "from_pretrained": "models.checkpoints",
     "save_pretrained": "models.checkpoints",
+    "push_to_hub": "models.hub",
     "leave_one_subject_out": "models.run",
     "Connectome": "recording.connectome",
     "make_graph": "recording.graphs",

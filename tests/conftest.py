@@ -80,6 +80,12 @@ def s3():
 
 
 @pytest.fixture(scope="session")
+def hub_server():
+    """The module that runs a hub for checkpoints: `run_hub()`."""
+    return load_file("tests/servers/hub_server.py")
+
+
+@pytest.fixture(scope="session")
 def delaying_proxy():
     """`DelayingProxy(upstream, delay_seconds)`: a far or a bad server."""
     return load_file("scripts/benchmarks/delaying_proxy.py").DelayingProxy

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from neurodata.batches.datamodule import RecordingDataModule
 from neurodata.batches.loader import WindowLoader
 from neurodata.batches.sampling import DrawnWindows, ShuffledWindows, StreamedWindows
-from neurodata.models.checkpoints import make_network, make_task
+from neurodata.models.build import make_network, make_task
 from neurodata.models.train import fit
 from neurodata.windows.select import make_windows
 from neurodata.windows.splits import Stretch, split_by

@@ -11,7 +11,8 @@ import torch
 from neurodata.catalogue import list_entries, read_entry
 from neurodata.errors import CheckpointError, NeurodataError
 from neurodata.models.array_task import ArrayNetwork, ArrayTask, ClosedForm, fit_arrays
-from neurodata.models.checkpoints import CONFIG, from_pretrained, make_network, make_task, save_pretrained
+from neurodata.models.build import make_network, make_task
+from neurodata.models.checkpoints import CONFIG, from_pretrained, save_pretrained
 
 NETWORKS = [name for name in list_entries("networks") if issubclass(read_entry("networks", name), ArrayNetwork)]
 TASKS = [name for name in list_entries("tasks") if issubclass(read_entry("tasks", name), ArrayTask)]

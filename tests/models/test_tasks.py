@@ -10,7 +10,7 @@ import torch
 
 from neurodata.catalogue import read_entry
 from neurodata.errors import NeurodataError
-from neurodata.models.checkpoints import make_task
+from neurodata.models.build import make_task
 from neurodata.models.task import Task, drop_channels, vary
 from neurodata.models.tasks.forecast import last_visible
 

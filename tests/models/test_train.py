@@ -10,7 +10,7 @@ import torch
 
 from neurodata.batches.datamodule import RecordingDataModule
 from neurodata.errors import NeurodataError
-from neurodata.models.checkpoints import make_network, make_task
+from neurodata.models.build import make_network, make_task
 from neurodata.models.network import make_inputs
 from neurodata.models.tasks.decode import Decode
 from neurodata.models.train import decode, fit, predict

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from neurodata.errors import NeurodataError
-from neurodata.models.checkpoints import make_network
+from neurodata.models.build import make_network
 from neurodata.models.layers.attention import Attention, Block, rotate
 
 
