@@ -65,11 +65,19 @@ def read_entry(kind: str, name: str) -> Any:
 
 
 def read_summary(kind: str, name: str) -> str:
-    """Return the first line of an entry's file, its docstring, without importing it."""
+    """Return the first line of an entry's file, its docstring, without importing it; of a checkpoint, of its card."""
     spec = importlib.util.find_spec(CATALOGUES[kind])
     assert spec is not None
     for folder in spec.submodule_search_locations or ():
-        path = Path(folder) / f"{name}.py"
+        path = Path(folder) / (f"{name}/README.md" if kind == "pretrained" else f"{name}.py")
+        if path.is_file() and kind == "pretrained":
+            return _card_heading(path.read_text(encoding="utf-8"))
         if path.is_file():
             return (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").partition("\n")[0]
     return ""
+
+
+def _card_heading(card: str) -> str:
+    """The first line of a card that says something: below its header, without the marks of a heading."""
+    text = card.partition("\n---\n")[2] if card.startswith("---\n") else card
+    return next((line.lstrip("# ").rstrip() for line in text.splitlines() if line.strip("# ")), "")

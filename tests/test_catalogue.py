@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from neurodata.catalogue import CATALOGUES, list_entries, read_entry, read_summary
+from neurodata.cli import app
 from neurodata.errors import NeurodataError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -75,6 +79,43 @@ def test_catalogue_folders_hold_entries_only(kind):
 def test_unknown_entries_are_refused_with_the_file_to_create(kind, name, text):
     with pytest.raises(NeurodataError, match=text):
         read_entry(kind, name)
+
+
+@pytest.fixture
+def made_up_checkpoint(tmp_path, monkeypatch):
+    """A checkpoint called ``made-up`` among those that ship."""
+    place = importlib.import_module(CATALOGUES["pretrained"]).__spec__
+    monkeypatch.setattr(place, "submodule_search_locations", [*place.submodule_search_locations, str(tmp_path)])
+    folder = tmp_path / "made-up"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("card", "summary"),
+    [
+        ("---\nlicense: mit\n---\n# Worms, small\n\nMore.\n", "Worms, small"),
+        ("---\nlicense: mit\n---\n\n\n## Worms, small \n", "Worms, small"),
+        ("Worms, small\n", "Worms, small"),
+        ("---\nlicense: mit\n---\n", ""),
+        ("", ""),
+        (None, ""),
+    ],
+    ids=["as written by save_pretrained", "empty lines first", "no header", "a header alone", "empty", "no card"],
+)
+def test_a_checkpoint_is_listed_with_the_first_line_of_its_card(made_up_checkpoint, card, summary):
+    if card is not None:
+        (made_up_checkpoint / "README.md").write_text(card)
+    assert "made-up" in list_entries("pretrained")
+    assert read_summary("pretrained", "made-up") == summary
+
+
+def test_the_command_line_lists_checkpoints(made_up_checkpoint):
+    (made_up_checkpoint / "README.md").write_text("---\nlicense: mit\n---\n# Worms [small]\n")
+    done = CliRunner().invoke(app, ["list", "pretrained"])
+    assert done.exit_code == 0, done.output
+    assert re.search(r"made-up .*Worms \[small\]", done.output)
 
 
 def test_listing_imports_no_entry():

@@ -21,6 +21,9 @@ FOLDERS = PROJECT["tool"]["setuptools"]["package-dir"]
 PINS = dict(
     re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(encoding="utf-8"), flags=re.MULTILINE)
 )
+MADE_UP = "models/pretrained/made-up"
+CHECKPOINT = ("model.safetensors", "config.json", "README.md", "golden.safetensors", "run.yaml")
+NOT_SHIPPED = ("model.pkl", "pytorch_model.bin", "state.ckpt")
 SCRIPTS = ["scripts/setup", "scripts/demo", "scripts/test", ".ci/run"]
 
 
@@ -53,6 +56,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
         shutil.copy(ROOT / name, source / name)
     for folder in FOLDERS.values():
         shutil.copytree(ROOT / folder, source / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (source / MADE_UP).mkdir()
+    for name in (*CHECKPOINT, *NOT_SHIPPED):
+        (source / MADE_UP / name).write_text("made up")
     command = [sys.executable, "-m", "pip", "wheel", "-qq", "--no-deps", "--no-build-isolation", "-w", out, source]
     subprocess.run(command, check=True)
     [built] = out.glob("neurodata-*.whl")
@@ -64,6 +70,11 @@ def test_wheel_holds_every_tracked_file_under_its_mapped_name(wheel):
     assert {"loaders/base.py", "neurodata/py.typed", "neurodata/identity/celegans_neurons.csv"} <= set(files)
     missing = sorted(path for path in files if in_wheel(path) not in wheel)
     assert not missing, f"tracked but not in the wheel: {missing}; see packages and package-data in pyproject.toml"
+
+
+def test_a_checkpoint_s_files_are_in_the_wheel_and_no_others(wheel):
+    held = {name.rpartition("/")[2] for name in wheel if name.startswith(f"{in_wheel(MADE_UP)}/")}
+    assert held == set(CHECKPOINT)
 
 
 def test_wheel_installs_one_name_only(wheel):
