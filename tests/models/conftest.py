@@ -12,7 +12,7 @@ import torch
 from neurodata.batches.batch import Batch
 from neurodata.catalogue import list_entries, read_entry
 from neurodata.identity import celegans
-from neurodata.models.checkpoints import make_network, make_task
+from neurodata.models.build import make_network, make_task
 from neurodata.models.network import Network, make_inputs
 from neurodata.models.task import Task
 from neurodata.windows.spec import DataSpec
@@ -21,7 +21,8 @@ NETWORKS = [name for name in list_entries("networks") if issubclass(read_entry("
 TASKS = [name for name in list_entries("tasks") if issubclass(read_entry("tasks", name), Task)]
 """Those that learn from windows; `test_array_task.py` holds the contract of those that are fitted to whole arrays."""
 SMALL = {
-    "transformer": {"token_width": 16, "n_heads": 2, "n_layers": 2, "patch_samples": 3, "width": 12, "pooled_width": 8}
+    "transformer": {"token_width": 16, "n_heads": 2, "n_layers": 2, "patch_samples": 3, "width": 12, "pooled_width": 8},
+    "perceiver": {"size": "tiny", "dropped_identity": 0.0},
 }
 """Smaller than the defaults, so that the tests are quick; other networks are small already."""
 

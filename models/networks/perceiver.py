@@ -1,0 +1,374 @@
+"""One encoder for all modalities: patches of channels are read by latents on a grid of time, and asked for by queries."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from neurodata.batches.batch import Batch
+from neurodata.checks import check_option
+from neurodata.errors import NeurodataError
+from neurodata.windows.spec import BY_RECORDING, BY_SUBJECT, DataSpec
+
+from ..layers.channel_identity import ChannelIdentity
+from ..layers.latents import CrossAttention, LatentBlock, neighbours
+from ..layers.patches import FAMILIES, PATCHINGS, Patching, as_like, cut_patches, from_base, join_patches, to_base
+from ..network import Inputs, Network
+
+
+class Size(NamedTuple):
+    """Features of a latent, blocks, heads, and features of a token."""
+
+    width: int
+    depth: int
+    n_heads: int
+    token_width: int
+
+
+SIZES = {
+    "tiny": Size(32, 2, 2, 16),
+    "nano": Size(128, 4, 4, 64),
+    "small": Size(256, 6, 8, 96),
+    "base": Size(512, 12, 8, 128),
+}
+"""About 1, 5 and 40 million parameters, the tables of channels aside; ``tiny`` (0.05) is for tests and first tries."""
+
+NEAR_STEPS = 1
+"""Grid steps before and after its own that a query reads; what is further away, latents have told each other."""
+
+
+class Tokens(NamedTuple):
+    """A window as the encoder takes it in.
+
+    Parameters
+    ----------
+    content
+        Token of each channel and patch, ``(batch, channel, patch, token_width)``.
+    attended
+        Whether a token holds anything visible, bool ``(batch, channel, patch)``.
+    who
+        Identity of each channel, ``(batch, channel, token_width)``.
+    base
+        Each patch at the base rate, 0 where not visible, ``(batch, channel, patch, base_samples)``.
+    family, rate_hz, n_samples, length
+        Kind of recording, its rate, samples per patch, and of the window.
+    is_count
+        Whether a channel's values are counts, bool ``(batch, channel)``.
+    """
+
+    content: Tensor
+    attended: Tensor
+    who: Tensor
+    base: Tensor
+    family: str
+    rate_hz: float
+    n_samples: int
+    length: int
+    is_count: Tensor
+
+    @property
+    def step_seconds(self) -> float:
+        """Length of a patch, the step of the latents' grid."""
+        return self.n_samples / self.rate_hz
+
+
+class Latents(NamedTuple):
+    """What the encoder says of a window.
+
+    Parameters
+    ----------
+    values
+        ``(batch, step, latent, width)``; a step is a patch of time.
+    heard
+        Whether any channel had something visible then, bool ``(batch, step)``.
+    tokens
+        What they were read from.
+    """
+
+    values: Tensor
+    heard: Tensor
+    tokens: Tokens
+
+
+class Perceiver(Network):
+    """Encoder of any recording: any channels, any rate, channels missing, several modalities in one network.
+
+    A token is one channel × one patch of some seconds, embedded by a kernel that is resized to the recording's rate;
+    who the channel is (`ChannelIdentity`) is added to it and scales its features. The latents of each step of a time
+    grid attend to the tokens of that step, then blocks of self-attention with rotary time in seconds let steps speak
+    with each other: cost is linear in channels × time. What is asked for is a query: a behaviour at a moment
+    (`features`), or a channel over a patch (`reconstruct`), which attends to the latents around its time. A channel's
+    query also knows that channel's own last and next visible patch.
+
+    ``features``: ``(batch, time, width)``. ``reconstruct``: ``(batch, time, channel)``, rates for counts.
+
+    Parameters
+    ----------
+    spec
+        Shape and meaning of the data; a batch's own clock decides over ``rate_hz``.
+    size
+        ``tiny``, ``nano``, ``small`` or ``base``; see `SIZES`.
+    n_latents
+        Latents per step.
+    patch_seconds
+        Length of a patch; 0: that of the modality (`PATCHINGS`).
+    dropout
+        In the encoder, and on the features.
+    dropped_identity
+        Share of channels of which parts of the identity are not told in training.
+
+    Raises
+    ------
+    NeurodataError
+        If there is no such size, a number is out of its range, or a patch is longer than the window.
+
+    References
+    ----------
+    Jaegle et al. 2021, Perceiver IO, section 3; Azabou et al. 2023, POYO, section 2 (latents on a time grid, rotary
+    time); Beyer et al. 2023, FlexiViT (kernels for any patch size); Perez et al. 2018, FiLM (identity scales features).
+    """
+
+    def __init__(
+        self,
+        spec: DataSpec,
+        *,
+        size: str = "nano",
+        n_latents: int = 4,
+        patch_seconds: float = 0.0,
+        dropout: float = 0.1,
+        dropped_identity: float = 0.1,
+    ) -> None:
+        check_option("size", size, SIZES)
+        width, depth, n_heads, token_width = SIZES[size]
+        hyperparameters = {"size": size, "n_latents": n_latents, "patch_seconds": patch_seconds, "dropout": dropout, "dropped_identity": dropped_identity}  # fmt: skip
+        super().__init__(spec, width, hyperparameters)
+        if n_latents < 1 or patch_seconds < 0 or not (0 <= dropout < 1 and 0 <= dropped_identity < 1):
+            raise NeurodataError(
+                f"n_latents is 1 or more, patch_seconds 0 or more, dropout and dropped_identity lie in [0, 1); got "
+                f"n_latents={n_latents}, patch_seconds={patch_seconds:g}, dropout={dropout:g}, dropped_identity={dropped_identity:g}"
+            )
+        if patch_seconds > spec.window_seconds:
+            raise NeurodataError(
+                f"patch_seconds={patch_seconds:g} is longer than the window of {spec.window_seconds:g} s; take shorter "
+                "patches or longer windows"
+            )
+        self.n_latents, self.patch_seconds = n_latents, patch_seconds
+        self.identity = ChannelIdentity(spec, token_width, dropped_identity)
+        here = self.identity.family_ids[1:].unique().tolist() or [0]
+        self.families = tuple(FAMILIES[number] for number in here)
+        self.enter = nn.ModuleDict({name: nn.Linear(_n_entering(name), token_width) for name in self.families})
+        self.gain, self.mix = nn.Linear(token_width, token_width), nn.Linear(token_width, token_width)
+        self.latents = nn.Parameter(torch.randn(n_latents, width) * 0.3)
+        self.token_norm = nn.LayerNorm(token_width)
+        self.read = CrossAttention(width, token_width, width, n_heads)
+        self.pool = nn.Linear(token_width, n_latents * width)
+        self.blocks = nn.ModuleList([LatentBlock(width, n_heads, dropout) for _ in range(depth)])
+        self.norm = nn.LayerNorm(width)
+        self.dropout = nn.Dropout(dropout)
+        self.behaviour = nn.Parameter(torch.randn(width) * 0.3)
+        self.moments = nn.ParameterDict({name: torch.randn(PATCHINGS[name].base_samples, width) * 0.1 for name in self.families})  # fmt: skip
+        self.tell = CrossAttention(width, width, width, n_heads)
+        self.told = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
+        )
+        self.around = nn.ModuleDict({name: nn.Linear(_n_around(name), token_width) for name in self.families})
+        self.rebuild = CrossAttention(token_width, width, width, n_heads)
+        self.rebuilt = nn.Sequential(nn.LayerNorm(token_width), nn.Linear(token_width, 2 * token_width), nn.GELU(), nn.Linear(2 * token_width, token_width))  # fmt: skip
+        self.gain_back = nn.Linear(token_width, token_width)
+        self.back = nn.ModuleDict(
+            {name: nn.Linear(token_width, PATCHINGS[name].base_samples) for name in self.families}
+        )
+        self.straight = nn.ModuleDict({name: nn.Linear(_n_around(name), PATCHINGS[name].base_samples) for name in self.families})  # fmt: skip
+        for layer in (*self.back.values(), *self.straight.values()):
+            nn.init.zeros_(layer.weight)  # type: ignore[arg-type]
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+
+    def see(self, batch: Batch, hidden: Tensor | None = None) -> Inputs:
+        """Return what the network sees of a batch.
+
+        Where every channel stands for itself, one that was in no training recording is seen all the same: it is known by
+        the name, the place or the kind that it shares with others. Elsewhere see `Network.see`.
+        """
+        if self.training:
+            self.identity.meet(batch.channel_ids, batch.recorded.any(1))
+        return super().see(batch, hidden)
+
+    def knows(self, batch: Batch) -> Tensor:
+        """Return whether each channel can be spoken of, bool ``(batch, channel)``; see `see`."""
+        alone = self.spec.identity in (BY_RECORDING, BY_SUBJECT)
+        return torch.ones_like(batch.present) if alone else super().knows(batch)
+
+    def patching(self, family: str) -> Patching:
+        """Return how a family's windows are cut: the base kernel spans the patch, however long it is."""
+        standard = PATCHINGS[family]
+        return standard._replace(seconds=self.patch_seconds) if self.patch_seconds else standard
+
+    def tokenise(self, inputs: Inputs) -> Tokens:
+        """Return a window's tokens."""
+        family = self.identity.family_here(inputs.channel_ids, inputs.present)
+        if family not in self.families:
+            raise NeurodataError(
+                f"the network was built for {', '.join(self.families)} recordings, the batch is of the family {family!r}; "
+                "adapt the network to the new recordings first (nd.adapt)"
+            )
+        patching, rate_hz, length = self.patching(family), _rate_of(inputs, self.spec), inputs.values.shape[1]
+        n_samples = min(patching.n_samples(rate_hz), length)
+        is_count = self.identity.is_count[inputs.channel_ids]
+        values = inputs.values
+        if family == "spikes":  # counts are of bins of any width: as many as fell into the base rate's, stabilised
+            per_bin = (values * (rate_hz / patching.base_rate_hz)).clamp(min=0).sqrt()
+            values = torch.where(is_count[:, None], per_bin, values)
+        matrix = as_like(to_base(n_samples, patching.base_samples, family == "spikes"), values)
+        base = cut_patches(values, n_samples) @ matrix.T
+        share = cut_patches(inputs.visible.to(values.dtype), n_samples).mean(-1, keepdim=True)
+        who = self.identity(inputs.channel_ids)
+        entered = self.enter[family](torch.cat([base, share, *_spectrum(base, family)], -1))
+        mixed = entered * (1 + self.gain(who))[:, :, None] + who[:, :, None]
+        content = mixed + self.mix(functional.gelu(mixed))
+        attended = share[..., 0] > 0
+        return Tokens(content, attended, who, base, family, rate_hz, n_samples, length, is_count)
+
+    def encode(self, inputs: Inputs) -> Latents:
+        """Return the latents of a window."""
+        tokens = self.tokenise(inputs)
+        batch, _, n_steps, _ = tokens.content.shape
+        by_step = self.token_norm(tokens.content).transpose(1, 2).flatten(0, 1)
+        attended = tokens.attended.transpose(1, 2).flatten(0, 1)
+        start = self.latents.expand(len(by_step), -1, -1)
+        read = self.read(start, self.read.to_key_value(by_step), attended)
+        # The sum beside the attention: a weighted mean of many channels would lose what each of them adds.
+        summed = (by_step * attended[..., None]).sum(1) * attended.sum(1, keepdim=True).clamp(min=1).rsqrt()
+        values = start + read + self.pool(summed).unflatten(-1, start.shape[1:])
+        values, heard = values.unflatten(0, (batch, n_steps)), attended.any(-1).view(batch, n_steps)
+        seconds = _centres(tokens, inputs.seconds)
+        for block in self.blocks:
+            values = block(values, heard, seconds)
+        return Latents(self.norm(values), heard, tokens)
+
+    def features(self, inputs: Inputs) -> Tensor:
+        """Return ``(batch, time, width)``."""
+        return self.ask(self.encode(inputs))
+
+    def ask(self, latents: Latents, behaviour: Tensor | None = None) -> Tensor:
+        """Return what is told of a behaviour at every sample, ``(batch, time, width)``.
+
+        Parameters
+        ----------
+        latents
+            Of `encode`.
+        behaviour
+            What is asked, ``(width,)``; None: the network's own query.
+        """
+        tokens = latents.tokens
+        batch, n_steps = latents.heard.shape
+        asked = self.behaviour if behaviour is None else behaviour
+        moments = self.moments[tokens.family]
+        matrix = as_like(from_base(tokens.n_samples, len(moments), tokens.family == "spikes"), moments)
+        queries = (asked + matrix @ moments).expand(batch * n_steps, -1, -1)
+        offsets = torch.arange(tokens.n_samples, device=moments.device) / tokens.rate_hz - tokens.step_seconds / 2
+        found = queries + self._near(self.tell, latents, queries, offsets)
+        found = self.dropout(found + self.told(found))
+        return found.unflatten(0, (batch, n_steps)).flatten(1, 2)[:, : tokens.length]
+
+    def reconstruct(self, inputs: Inputs) -> Tensor:
+        """Return ``(batch, time, channel)``: values, or the rate per bin of counts."""
+        latents = self.encode(inputs)
+        told = self.predict(latents)
+        return torch.where(latents.tokens.is_count[:, None], told.clamp(max=_LARGEST_LOG_RATE).exp(), told)
+
+    def predict(self, latents: Latents) -> Tensor:
+        """Return values, or the logarithm of the rate per bin of counts, ``(batch, time, channel)``."""
+        tokens = latents.tokens
+        around = _around(tokens)
+        queries = tokens.who[:, :, None] + self.around[tokens.family](around)
+        by_step = queries.transpose(1, 2).flatten(0, 1)
+        here = torch.zeros(queries.shape[1], device=queries.device)
+        found = by_step + self._near(self.rebuild, latents, by_step, here)
+        found = found + self.rebuilt(found)
+        found = found.unflatten(0, latents.heard.shape).transpose(1, 2) * (1 + self.gain_back(tokens.who))[:, :, None]
+        base = self.back[tokens.family](found) + self.straight[tokens.family](around)
+        patching = self.patching(tokens.family)
+        bins = tokens.family == "spikes"
+        matrix = as_like(from_base(tokens.n_samples, patching.base_samples, bins), base)
+        told = join_patches(base @ matrix.T, tokens.length)
+        if bins:
+            told = torch.where(tokens.is_count[:, None], told + _log(patching.base_rate_hz / tokens.rate_hz), told)
+        return told
+
+    def _near(self, attention: CrossAttention, latents: Latents, queries: Tensor, offsets: Tensor) -> Tensor:
+        """What queries read from the latents of their step and those around it: ``(batch * step, query, width)``."""
+        tokens = latents.tokens
+        steps = torch.arange(-NEAR_STEPS, NEAR_STEPS + 1, device=queries.device)
+        keys = neighbours(attention.to_key_value(latents.values), NEAR_STEPS).flatten(2, 3).flatten(0, 1)
+        # A step's own latents are there even where nothing was visible: others have told them.
+        attended = neighbours(latents.heard, NEAR_STEPS) | (steps == 0)
+        attended = attended.flatten(0, 1).repeat_interleave(self.n_latents, 1)
+        times = (steps * tokens.step_seconds).repeat_interleave(self.n_latents)
+        dtype = torch.float64 if queries.dtype == torch.float64 else torch.float32
+        return attention(queries, keys, attended, (offsets.to(dtype), times.to(dtype)))
+
+
+_LARGEST_LOG_RATE = 8.0
+"""Rates above exp(8) counts per bin are no neuron's; without a bound a wild query would be infinite."""
+
+
+def _log(value: float) -> float:
+    return float(torch.tensor(value, dtype=torch.float64).log())
+
+
+def _n_spectrum(family: str) -> int:
+    """Frequencies of a patch that are entered as such: rhythms have no fixed phase."""
+    return PATCHINGS[family].base_samples // 2 if family == "electrical" else 0
+
+
+def _n_entering(family: str) -> int:
+    return PATCHINGS[family].base_samples + 1 + _n_spectrum(family)
+
+
+def _n_around(family: str) -> int:
+    return 4 * PATCHINGS[family].base_samples + 2
+
+
+def _spectrum(base: Tensor, family: str) -> list[Tensor]:
+    """Logarithm of each frequency's amplitude in a patch (CBraMod, Wang et al. 2025, has them beside the samples)."""
+    if not _n_spectrum(family):
+        return []
+    wide = base.float() if base.dtype in (torch.bfloat16, torch.float16) else base
+    window = torch.hann_window(base.shape[-1], periodic=False, device=base.device, dtype=wide.dtype)
+    return [torch.fft.rfft(wide * window, norm="ortho").abs()[..., 1:].log1p().to(base.dtype)]
+
+
+def _around(tokens: Tokens) -> Tensor:
+    """Each channel's last visible patch before and next one after every patch, ``(batch, channel, patch, feature)``.
+
+    Each stands there as it is and divided by how many patches away it is; then whether there is one.
+    """
+    n_steps = tokens.attended.shape[-1]
+    place = torch.arange(n_steps, device=tokens.base.device)
+    last = torch.where(tokens.attended, place, -1).cummax(-1).values
+    last = functional.pad(last, (1, 0), value=-1)[..., :n_steps]
+    after = torch.where(tokens.attended, place, n_steps).flip(-1).cummin(-1).values.flip(-1)
+    after = functional.pad(after, (0, 1), value=n_steps)[..., 1:]
+    parts = []
+    for found, there in ((last, last >= 0), (after, after < n_steps)):
+        index = found.clamp(0, n_steps - 1)[..., None].expand_as(tokens.base)
+        patch = tokens.base.gather(2, index) * there[..., None]
+        distance = (found - place).abs().clamp(min=1).to(patch.dtype)
+        parts += [patch, patch / distance[..., None], there[..., None].to(patch.dtype)]
+    return torch.cat(parts, -1)
+
+
+def _rate_of(inputs: Inputs, spec: DataSpec) -> float:
+    """Samples per second of a batch, by its own clock."""
+    if len(inputs.seconds) < 2:
+        return spec.rate_hz
+    return (len(inputs.seconds) - 1) / float(inputs.seconds[-1] - inputs.seconds[0])
+
+
+def _centres(tokens: Tokens, seconds: Tensor) -> Tensor:
+    """Time of each step's middle, ``(step,)``."""
+    n_steps = tokens.content.shape[2]
+    return (torch.arange(n_steps, device=seconds.device, dtype=seconds.dtype) + 0.5) * tokens.step_seconds + seconds[0]
