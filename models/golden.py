@@ -20,7 +20,7 @@ from .checkpoints import GOLDEN, find_checkpoint, from_pretrained
 from .task import Task
 
 MOST_BYTES = 16 * 2**20
-"""A larger file is not read: a golden batch is a few windows."""
+"""Of a golden file; a larger one is neither written nor read: a golden batch is a few windows."""
 
 _SHAPES = {
     "values": "btc", "recorded": "btc", "channel_ids": "bc", "present": "bc", "seconds": "t", "recording": "b", "first": "b"
@@ -47,7 +47,7 @@ def make_golden(task: Task | ArrayTask, batch: Batch | tuple[Batch, ...]) -> dic
     Raises
     ------
     CheckpointError
-        If the task predicts nothing, or anything but tensors.
+        If the task predicts nothing, or anything but tensors, or batch and answer are large.
     """
     named = {"batch": batch} if isinstance(batch, Batch) else {f"batch.{i}": one for i, one in enumerate(batch)}
     fields = {
@@ -57,6 +57,9 @@ def make_golden(task: Task | ArrayTask, batch: Batch | tuple[Batch, ...]) -> dic
     odd = sorted(key for key, value in tensors.items() if not isinstance(value, Tensor))
     if odd:
         raise CheckpointError(f"a golden file holds tensors; {', '.join(odd[:5])} of {_name(task)} are none")
+    n_bytes = sum(value.nbytes for value in tensors.values())
+    if n_bytes > MOST_BYTES:
+        raise CheckpointError(f"a golden batch of {n_bytes:,} bytes, more than {MOST_BYTES:,}; a few windows do")
     # Copies: windows may share their memory, which a file cannot.
     return {key: value.detach().cpu().clone(memory_format=torch.contiguous_format) for key, value in tensors.items()}
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from neurodata.batches.batch import Batch
 from neurodata.errors import CheckpointError
 from neurodata.models.checkpoints import GOLDEN, WEIGHTS, from_pretrained, save_pretrained
-from neurodata.models.golden import check_golden, make_golden
+from neurodata.models.golden import _make_batch, check_golden, make_golden
 
 PREDICTING = [("decode", "gru"), ("decode", "linear"), ("forecast", "transformer")]
 
@@ -80,6 +80,8 @@ def test_several_batches_are_told_apart(spec, batch_of):
     assert torch.equal(golden["batch.1.values"], two.values)
     assert torch.equal(golden["output"], one.values.sum(2) + two.values.sum(2))
     assert {key.split(".")[1] for key in golden if key.startswith("batch")} == {"0", "1"}
+    for found, given in zip(_make_batch(golden, "here"), (one, two)):  # as a checkpoint is asked again
+        assert all(torch.equal(a, b) for a, b in zip(found, given))
 
 
 def test_windows_that_share_their_memory_are_written_out(tmp_path, spec, task_of, batch_of):
@@ -111,7 +113,7 @@ def test_a_model_saved_again_without_a_golden_batch_keeps_no_old_one(saved):
         check_golden(folder)
 
 
-def test_a_task_that_predicts_nothing_is_told_so_and_nothing_written(tmp_path, spec, task_of, batch_of):
+def test_a_task_that_predicts_nothing_is_told_so(spec, batch_of):
     with pytest.raises(CheckpointError, match=r"task 'Silent' predicts nothing, so it has no golden output"):
         make_golden(Silent(), batch_of(spec))
 
@@ -124,6 +126,15 @@ class Silent(Pair):
 class Worded(Pair):
     def predict_step(self, batches, index):
         return torch.zeros(2), "two"
+
+
+def test_a_large_golden_batch_is_refused_and_nothing_written(tmp_path, spec, task_of, batch_of):
+    batch = batch_of(spec, n_windows=50_000, n_channels=5)
+    with pytest.raises(
+        CheckpointError, match=r"a golden batch of [\d,]+ bytes, more than 16,777,216; a few windows do"
+    ):
+        save_pretrained(task_of("decode", "linear", spec), tmp_path / "new", {}, golden=batch)
+    assert not (tmp_path / "new").exists()
 
 
 def test_answers_that_are_no_tensors_are_named(spec, batch_of):
