@@ -1,0 +1,1 @@
+"""What `score_foundation.py` runs: the six rows of docs/results/foundation.md."""
