@@ -56,7 +56,7 @@ def push_to_hub(
     ------
     CheckpointError
         If there is no token, the repository or the token is refused, or the hub cannot be reached; says what to do.
-        Nothing is committed then. Also as `save_pretrained` does.
+        Nothing is committed then, unless the hub's last answer was lost. Also as `save_pretrained` does.
     """
     if not isinstance(repo_id, str) or repo_id.count("/") != 1:
         raise CheckpointError(f"a repository is 'owner/name', got {repo_id!r}")
@@ -66,11 +66,10 @@ def push_to_hub(
             return _commit(Path(made), repo_id, private, revision, token, commit_message)
         except CheckpointError:
             raise
-        except Exception as error:  # the hub's client raises many kinds; each means that nothing was committed
-            why = _explain(error, repo_id, revision)
-            raise CheckpointError(
-                f"{repo_id!r} could not be pushed to the hub: {why}. Nothing was committed"
-            ) from error
+        except Exception as error:  # the hub's client raises many kinds
+            why = f"{_explain(error, repo_id, revision)}. "
+            why += "Nothing was committed" if _is_refusal(error) else "Pushing again makes no second commit of the same"
+            raise CheckpointError(f"{repo_id!r} could not be pushed to the hub: {why}") from error
 
 
 def _commit(folder: Path, repo_id: str, private: bool, revision: str | None, token: str | None, message: str) -> str:
@@ -193,6 +192,17 @@ def _explain(error: Exception, repo_id: str, revision: str | None) -> str:
         return f"this token may not ({said}); use one with write permission for {repo_id.split('/')[0]!r}"
     later = "; it is the hub's fault, try again later" if status >= 500 or status == 429 else ""
     return f"the hub answered {status} ({said}){later}"
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether a push was surely refused; else the commit may have been made and its answer lost."""
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+
+    causes = _causes(error)
+    answers = [cause.response.status_code for cause in causes if isinstance(cause, HfHubHTTPError)]
+    return any(isinstance(cause, (HFValidationError, OfflineModeIsEnabled)) for cause in causes) or bool(
+        answers and answers[0] < 500
+    )
 
 
 def _causes(error: BaseException) -> list[BaseException]:

@@ -325,11 +325,22 @@ def test_a_manifest_that_cannot_be_written_is_refused_before_anything_is_asked(h
 
 def test_a_hub_in_trouble_is_told_from_one_s_own_mistakes(hub, task):
     hub.status = (503, "Service is down")
-    text = r"the hub answered 503 \(Service is down\); it is the hub's fault, try again later. Nothing was committed"
+    text = r"the hub answered 503 \(Service is down\); it is the hub's fault, try again later. Pushing again makes no"
     with pytest.raises(CheckpointError, match=text):
         nd.push_to_hub(task, NAME, MANIFEST)
     with pytest.raises(CheckpointError, match=r"the hub answered 503 \(Service is down\)"):
         nd.from_pretrained(NAME)
+
+
+def test_a_commit_whose_answer_was_lost_is_not_made_twice(hub, task):
+    hub.lose_next_commit = True
+    with pytest.raises(
+        CheckpointError, match=r"could not be pushed .*Error: .*Pushing again makes no second commit of the"
+    ):
+        nd.push_to_hub(task, NAME, MANIFEST)
+    assert len(hub.repos[NAME].messages) == 2
+    assert nd.push_to_hub(task, NAME, MANIFEST).endswith(hub.repos[NAME].branches["main"])
+    assert len(hub.repos[NAME].messages) == 2
 
 
 def test_a_hub_that_is_gone_is_said_to_be_gone(hub, task):

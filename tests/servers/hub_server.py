@@ -85,6 +85,8 @@ class Hub:
         Set by a test: what storage sends instead of a file's bytes (content → bytes).
     cut
         Set by a test: after how many bytes the next download breaks off, once.
+    lose_next_commit
+        Set by a test: the next commit is made, and the connection closed without an answer.
     status
         Set by a test: answered to everything, with words.
     """
@@ -96,6 +98,7 @@ class Hub:
         self.blobs: dict[str, bytes] = {}
         self.spoil: Callable[[bytes], bytes] = bytes
         self.cut: int | None = None
+        self.lose_next_commit = False
         self.status: tuple[int, str] | None = None
         self.url = self.storage_url = ""
         self._servers: list[ThreadingHTTPServer] = []
@@ -321,6 +324,9 @@ class HubHandler(Handler):
             content = {"lfsFile": lambda v: self.hub.blobs[v["oid"]], "file": lambda v: base64.b64decode(v["content"])}
             files[value["path"]] = content[line["key"]](value)
         sha = repo.commit(revision, files, head["value"]["summary"])
+        if self.hub.lose_next_commit:
+            self.hub.lose_next_commit = False
+            return
         self.send_json({"success": True, "commitOid": sha, "commitUrl": f"{self.hub.url}/{name}/commit/{sha}"})
 
     # --- fetching ---
