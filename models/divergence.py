@@ -64,7 +64,7 @@ def _diverged(task: lightning.LightningModule, what: str, recordings: list[str])
     shown = ", ".join(recordings[:_NAMED]) + (f" and {len(recordings) - _NAMED} more" if recordings[_NAMED:] else "")
     return NeurodataError(
         f"training diverged: the {what} at step {task.trainer.global_step}; lower learning_rate and "
-        f"{_way_on(task.trainer)}. The batch held windows of {shown or 'no recording with a name'}"
+        f"{_way_on(task.trainer)}, or look at the values: the batch held windows of {shown or 'recordings without a name'}"
     )
 
 
@@ -72,7 +72,9 @@ def _way_on(trainer: lightning.Trainer) -> str:
     for callback in trainer.checkpoint_callbacks:
         path = getattr(callback, "last_model_path", "") or getattr(callback, "best_model_path", "")
         if path:
-            return f"resume from the last good state, {str(path)!r} (--resume does)"
+            step = getattr(callback, "last_step", None)
+            where = f"step {step}; " if step is not None else ""
+            return f"resume from the last good state, {str(path)!r} ({where}--resume does)"
     return "begin anew: no state has been kept yet"
 
 

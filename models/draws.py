@@ -43,7 +43,7 @@ def window_uniform(batch: Batch, seed: int, what: int, n: int, *, each_channel: 
         words = _mixed(words + _STEP * (1 + torch.arange(batch.values.shape[2], device=device)))[:, None]
     count = torch.arange(n, device=device)
     words = _mixed(words + _STEP * (1 + (count[:, None] if each_channel else count)))
-    return (_shifted(words, 40)).float() * 2.0**-24
+    return _shifted(words, 40).float() * 2.0**-24
 
 
 def _signed(seed: int) -> int:
@@ -52,7 +52,7 @@ def _signed(seed: int) -> int:
 
 def _shifted(words: Tensor, places: int) -> Tensor:
     """Shift as unsigned numbers are: zeros come in from above."""
-    return (words >> places) & (2 ** (64 - places) - 1)
+    return torch.bitwise_and(words >> places, 2 ** (64 - places) - 1)
 
 
 def _mixed(words: Tensor) -> Tensor:

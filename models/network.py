@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from neurodata.batches.batch import Batch
 from neurodata.windows.spec import DataSpec
 
+from .losses import share_count
+
 
 class Inputs(NamedTuple):
     """What a network may look at; what is hidden from it is zero here already.
@@ -85,9 +87,9 @@ class Network(nn.Module):
         """
         inputs = make_inputs(batch, hidden)
         if self.training:
-            here = batch.recorded.any(1).flatten().float()
-            counts = torch.zeros(len(self.met), device=here.device).index_add(0, batch.channel_ids.flatten(), here)
-            self.met.logical_or_(counts > 0)
+            here = batch.recorded.any(1).flatten().long()
+            counts = torch.zeros_like(self.met, dtype=torch.long).index_add(0, batch.channel_ids.flatten(), here)
+            self.met.logical_or_(share_count(counts) > 0)  # in training on several devices: met by any of them
             return inputs
         visible = inputs.visible & self.knows(batch)[:, None]
         return inputs._replace(visible=visible, values=inputs.values * visible)

@@ -11,16 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import lightning
-import numpy as np
 import pandas as pd
 import torch
-from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
 from torch.utils.data import DataLoader
 
 from neurodata.batches.dataset import WindowDataset
 from neurodata.windows.select import Windows
 from neurodata.windows.stitch import Stitched, Stitcher
 
+from .callbacks import LAST, Curve, Deal, Finish, KeepState, StepSeed
+from .processes import check_devices, distributed_strategy, in_process, train_in_processes
 from .task import Task
 
 WINDOWS_PER_SAMPLE = 6
@@ -41,62 +42,13 @@ def quiet() -> Iterator[None]:
         warnings.filterwarnings("ignore", message=".*You defined a `validation_step` but have no.*")
         # Training windows are drawn with replacement, an "epoch" may be shorter than the logging interval.
         warnings.filterwarnings("ignore", message=".*The number of training batches.*")
+        # Which parameters a loss reaches depends on the task: the rest must be looked for, and may be none.
+        warnings.filterwarnings("ignore", message=".*find_unused_parameters=True was specified.*")
         # lightning 2.6 still calls torch.jit / LeafSpec interfaces that torch 2.13 announces the end of.
         warnings.filterwarnings("ignore", category=FutureWarning, module="lightning.*")
         warnings.filterwarnings("ignore", category=DeprecationWarning, module="lightning.*")
         warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.. is deprecated.*")
         yield
-
-
-class StepSeed(Callback):
-    """Seeds dropout and masks by seed, epoch and batch, so that a run resumed anywhere goes on as it would have."""
-
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
-
-    def on_train_batch_start(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int
-    ) -> None:
-        """Seed torch."""
-        torch.manual_seed(((self.seed * 1_000_003 + trainer.current_epoch) * 1_000_003 + batch_idx) % 2**63)
-
-
-class Curve(Callback):
-    """Keeps losses by step, for learning curves; the training loss is a mean over ``every`` steps."""
-
-    def __init__(self, every: int = 10) -> None:
-        self.every, self.rows, self._recent = every, list[dict[str, Any]](), list[float]()
-
-    def on_train_batch_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, *_: Any
-    ) -> None:
-        """Collect the training loss."""
-        self._recent.append(float(outputs["loss"]))
-        if trainer.global_step % self.every == 0:
-            self._keep(trainer.global_step)
-
-    def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Collect what is left."""
-        if self._recent:
-            self._keep(trainer.global_step)
-
-    def _keep(self, step: int) -> None:
-        self.rows.append({"step": step, "split": "train", "value": float(np.mean(self._recent))})
-        self._recent.clear()
-
-    def state_dict(self) -> dict[str, Any]:
-        """What is kept for resuming."""
-        return {"rows": self.rows, "recent": self._recent}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up what was kept."""
-        self.rows, self._recent = list(state_dict["rows"]), list(state_dict["recent"])
-
-    def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Collect the validation loss."""
-        found = trainer.callback_metrics.get("validation_loss")
-        if found is not None and not trainer.sanity_checking:
-            self.rows.append({"step": trainer.global_step, "split": "validation", "value": float(found)})
 
 
 @dataclass(frozen=True)
@@ -105,6 +57,25 @@ class Fitted:
 
     task: Task
     curve: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Course:
+    """How a training goes; see `fit`."""
+
+    steps: int
+    seed: int
+    validate_every: int
+    average_decay: float | None
+    gradient_clip: float
+    precision: Any
+    compile_network: bool
+    callbacks: tuple[Callback, ...]
+    progress: bool
+    folder: Path | None
+    devices: int
+    accelerator: str
+    curve_every: int
 
 
 def fit(
@@ -122,6 +93,9 @@ def fit(
     callbacks: Sequence[Callback] = (),
     progress: bool = False,
     folder: str | Path | None = None,
+    devices: int = 1,
+    accelerator: str = "auto",
+    curve_every: int = 10,
 ) -> Fitted:
     """Train a task through ``lightning.Trainer`` for a number of steps.
 
@@ -130,7 +104,7 @@ def fit(
     task
         What is learned; trained in place.
     training, validation
-        Loaders of `Batch`.
+        Loaders of `Batch`. With several devices each takes its own batches of the loaders' size.
     steps
         Optimiser steps.
     seed
@@ -151,52 +125,81 @@ def fit(
         Whether a progress bar is shown.
     folder
         Where the state to resume from is kept after every epoch; none is without it. A state found there is
-        taken up (read with ``weights_only=True``).
+        taken up (read with ``weights_only=True``), with this task's learning rate.
+    devices
+        Processes that train together, one on each GPU or CPU (``DistributedDataParallel``): two with batches of 16 do
+        what one with batches of 32 does. They are spawned, so a script that asks for several must do so under
+        ``if __name__ == "__main__":``.
+    accelerator
+        As for ``lightning.Trainer``: ``auto``, ``cpu``, ``gpu`` …
+    curve_every
+        Steps that each training loss of the curve is a mean over.
+
+    Raises
+    ------
+    NeurodataError
+        If loss, gradient or weights stop being finite; says when, on which recordings, and what to go on from.
     """
-    lightning.seed_everything(seed, verbose=False)
-    curve = Curve()
-    extra: list[Callback] = [StepSeed(seed)]
-    extra += [EMAWeightAveraging(decay=average_decay)] if average_decay is not None else []
+    course = Course(
+        steps, seed, validate_every, average_decay, gradient_clip, precision, compile_network, tuple(callbacks),
+        progress, None if folder is None else Path(folder), devices, accelerator, curve_every,
+    )  # fmt: skip
+    check_devices(devices, accelerator)
+    run = train_here if devices == 1 or in_process() else train_in_processes
+    rows = run(task, training, validation, course)
+    return Fitted(task.eval(), pd.DataFrame(rows, columns=["step", "split", "value"]))
+
+
+def train_here(
+    task: Task, training: DataLoader[Any], validation: DataLoader[Any] | None, course: Course
+) -> list[dict[str, Any]]:
+    """Train in this process, and return the rows of the curve."""
+    lightning.seed_everything(course.seed, verbose=False)
+    curve = Curve(course.curve_every)
+    callbacks: list[Callback] = [curve, StepSeed(course.seed), Deal([training, validation]), Finish()]
+    callbacks += [EMAWeightAveraging(decay=course.average_decay)] if course.average_decay is not None else []
     state = None
-    if folder is not None:
-        extra.append(ModelCheckpoint(folder, save_last=True, save_top_k=0, save_on_train_epoch_end=True))
-        state = Path(folder) / "last.ckpt" if (Path(folder) / "last.ckpt").exists() else None
-    if compile_network:
+    if course.folder is not None:
+        callbacks.append(KeepState(course.folder, course.validate_every if validation is not None else None))
+        state = course.folder / LAST if (course.folder / LAST).exists() else None
+    if course.compile_network:
         task.loss = torch.compile(task.loss)  # type: ignore[method-assign]
     task.train()
     with quiet():
         trainer = lightning.Trainer(
-            max_steps=steps,
+            max_steps=course.steps,
             max_epochs=-1,
-            accelerator="auto",
-            devices=1,
-            precision=precision,
-            gradient_clip_val=gradient_clip,
+            accelerator=course.accelerator,
+            devices=course.devices,
+            strategy=distributed_strategy() if course.devices > 1 else "auto",
+            precision=course.precision,
+            gradient_clip_val=course.gradient_clip,
             logger=False,
-            enable_checkpointing=folder is not None,
-            enable_progress_bar=progress,
+            enable_checkpointing=course.folder is not None,
+            enable_progress_bar=course.progress,
             enable_model_summary=False,
             num_sanity_val_steps=0,
             limit_val_batches=1.0 if validation is not None else 0,
-            val_check_interval=validate_every if validation is not None else None,
+            val_check_interval=course.validate_every if validation is not None else None,
             check_val_every_n_epoch=None,
-            callbacks=[curve, *extra, *callbacks],
-            default_root_dir=folder,
+            callbacks=[*callbacks, *course.callbacks],
+            default_root_dir=course.folder,
         )
         trainer.fit(task, training, validation, ckpt_path=state, weights_only=True if state else None)
-    return Fitted(task.eval(), pd.DataFrame(curve.rows, columns=["step", "split", "value"]))
+    return curve.rows
 
 
 def predict(task: Task, loader: DataLoader[Any]) -> list[Any]:
     """Return ``predict_step`` of every batch, through ``lightning.Trainer``."""
     with quiet():
-        return list(_predicting().predict(task, loader) or [])
+        return list(_predicting(task).predict(task, loader) or [])
 
 
-def _predicting(*callbacks: Callback) -> lightning.Trainer:
+def _predicting(task: Task, *callbacks: Callback) -> lightning.Trainer:
+    double = any(parameter.dtype == torch.float64 for parameter in task.parameters())
     return lightning.Trainer(
         accelerator="auto", devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, callbacks=list(callbacks),
+        enable_model_summary=False, callbacks=list(callbacks), precision="64-true" if double else "32-true",
     )  # fmt: skip
 
 
@@ -226,7 +229,7 @@ def decode(task: Task, loader: DataLoader[Any]) -> list[Stitched]:
     assert isinstance(dataset, WindowDataset)
     stitching = _Stitching(dataset.windows)
     with quiet():
-        _predicting(stitching).predict(task, loader, return_predictions=False)
+        _predicting(task, stitching).predict(task, loader, return_predictions=False)
     stitching.stitcher.finish()
     place = {recording_id: number for number, recording_id in enumerate(dataset.recording_ids)}
     return sorted(stitching.found, key=lambda one: place[one.recording_id])
