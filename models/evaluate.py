@@ -80,8 +80,8 @@ def _check_unseen(manifest: dict[str, Any], store: Store) -> None:
 
 def _statistics(manifest: dict[str, Any], values: np.ndarray[Any, Any], channel_ids: np.ndarray[Any, Any]) -> Any:
     scaling = manifest.get("scaling")
-    if scaling == "training":
-        kept = manifest["statistics"]
+    kept = manifest.get("statistics")
+    if kept is not None:
         return np.asarray(kept["mean"])[channel_ids], np.asarray(kept["std"])[channel_ids]
     if scaling == "none":
         return np.zeros(len(channel_ids)), np.ones(len(channel_ids))

@@ -52,18 +52,53 @@ def masked_mean(values: Tensor, counted: Tensor) -> Tensor:
 
 def masked_huber(prediction: Tensor, truth: Tensor, counted: Tensor) -> Tensor:
     """Return the mean Huber loss (delta 1) over the counted values; quadratic for small errors, linear for outliers."""
-    truth = _where_counted(truth, prediction, counted)
+    truth = where_counted(truth, prediction, counted)
     return masked_mean(functional.huber_loss(prediction, truth, reduction="none"), counted)
 
 
 def masked_mse(prediction: Tensor, truth: Tensor, counted: Tensor) -> Tensor:
     """Return the mean squared error over the counted values."""
-    return masked_mean((prediction - _where_counted(truth, prediction, counted)).square(), counted)
+    return masked_mean((prediction - where_counted(truth, prediction, counted)).square(), counted)
 
 
-def _where_counted(truth: Tensor, prediction: Tensor, counted: Tensor) -> Tensor:
-    """The truth, and the prediction itself where nothing is counted: NaN there would make the gradient NaN."""
+def where_counted(truth: Tensor, prediction: Tensor, counted: Tensor) -> Tensor:
+    """Return the truth, and the prediction itself where nothing is counted: NaN there would make the gradient NaN."""
     return torch.where(counted, truth, prediction.detach().to(truth.dtype))
+
+
+def poisson_loss(log_rate: Tensor, counts: Tensor) -> Tensor:
+    """Return half the Poisson deviance of each count, 0 where the rate is the count (McCullagh & Nelder 1989, 2.3).
+
+    Parameters
+    ----------
+    log_rate
+        Logarithm of the expected count; what is above 8 counts as 8.
+    counts
+        Same shape.
+    """
+    log_rate = log_rate.clamp(max=LARGEST_LOG_RATE)
+    return log_rate.exp() - counts * log_rate + torch.special.xlogy(counts, counts) - counts
+
+
+def negative_binomial_loss(log_rate: Tensor, counts: Tensor, log_dispersion: Tensor) -> Tensor:
+    """Return the negative log likelihood of counts of variance ``rate + dispersion * rate**2`` (Hilbe 2011, 8.2).
+
+    Parameters
+    ----------
+    log_rate, counts
+        As for `poisson_loss`.
+    log_dispersion
+        Logarithm of the dispersion; very negative: Poisson.
+    """
+    log_rate = log_rate.clamp(max=LARGEST_LOG_RATE)
+    size = (-log_dispersion).clamp(-10, 10).exp()
+    log_both = torch.logaddexp(log_rate, size.log())
+    whole = torch.lgamma(counts + size) - torch.lgamma(size) - torch.lgamma(counts + 1)
+    return -(whole + size * (size.log() - log_both) + counts * (log_rate - log_both))
+
+
+LARGEST_LOG_RATE = 8.0
+"""Rates above exp(8) counts per bin are no neuron's; without a bound one wild prediction would be infinite."""
 
 
 def balanced_cross_entropy(logits: Tensor, codes: Tensor, class_weights: Tensor, smoothing: float = 0.0) -> Tensor:

@@ -11,15 +11,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from neurodata.batches.datamodule import RecordingDataModule as RecordingDataModule
     from neurodata.batches.loader import WindowLoader as WindowLoader
+    from neurodata.batches.mixture import Mixture as Mixture
     from neurodata.exports.to_mne import to_mne as to_mne
     from neurodata.exports.to_nwb import to_nwb as to_nwb
     from neurodata.exports.to_pandas import to_pandas as to_pandas
     from neurodata.exports.to_pynapple import to_pynapple as to_pynapple
     from neurodata.loaders.connectomes import open_connectome as open_connectome
     from neurodata.loaders.convert import convert as convert
+    from neurodata.models.adapt import adapt as adapt
+    from neurodata.models.adapt import learning_curve as learning_curve
     from neurodata.models.checkpoints import from_pretrained as from_pretrained
     from neurodata.models.checkpoints import save_pretrained as save_pretrained
     from neurodata.models.hub import push_to_hub as push_to_hub
+    from neurodata.models.embed import embed as embed
     from neurodata.models.run import leave_one_subject_out as leave_one_subject_out
     from neurodata.recording.connectome import Connectome as Connectome
     from neurodata.recording.graphs import make_graph as make_graph
@@ -53,12 +57,16 @@ if TYPE_CHECKING:
 _HOMES = {
     "RecordingDataModule": "batches.datamodule",
     "WindowLoader": "batches.loader",
+    "Mixture": "batches.mixture",
     "to_mne": "exports.to_mne",
     "to_nwb": "exports.to_nwb",
     "to_pandas": "exports.to_pandas",
     "to_pynapple": "exports.to_pynapple",
     "open_connectome": "loaders.connectomes",
     "convert": "loaders.convert",
+    "adapt": "models.adapt",
+    "learning_curve": "models.adapt",
+    "embed": "models.embed",
     "from_pretrained": "models.checkpoints",
     "save_pretrained": "models.checkpoints",
     "push_to_hub": "models.hub",

@@ -12,7 +12,7 @@ from neurodata.windows.spec import BY_ID, BY_LABEL, Channel, DataSpec
 
 from .patches import FAMILIES, family_of
 
-_SCALE_METRES = {"other": 1e-2, "calcium": 1e-4, "spikes": 1e-3, "electrical": 0.1, "fmri": 0.1}
+SCALE_METRES = {"other": 1e-2, "calcium": 1e-4, "spikes": 1e-3, "electrical": 0.1, "fmri": 0.1}
 """What positions are divided by: a head's radius, a field of view, a probe's length."""
 
 _OCTAVES = 3
@@ -136,7 +136,7 @@ def _numbers(values: Sequence[str], known: Sequence[str]) -> list[int]:
 
 def _scaled(channel: Channel, family: str) -> tuple[float, ...]:
     """A channel's position in its family's unit; the origin where it has none."""
-    return tuple(value / _SCALE_METRES[family] for value in channel.position) or (0.0, 0.0, 0.0)
+    return tuple(value / SCALE_METRES[family] for value in channel.position) or (0.0, 0.0, 0.0)
 
 
 def _place_network(width: int) -> nn.Sequential:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -15,7 +16,18 @@ from neurodata.windows.spec import BY_RECORDING, BY_SUBJECT, DataSpec
 
 from ..layers.channel_identity import ChannelIdentity
 from ..layers.latents import CrossAttention, LatentBlock, neighbours
-from ..layers.patches import FAMILIES, PATCHINGS, Patching, as_like, cut_patches, from_base, join_patches, to_base
+from ..layers.patches import (
+    FAMILIES,
+    PATCHINGS,
+    Patching,
+    as_like,
+    cut_patches,
+    family_of,
+    from_base,
+    join_patches,
+    to_base,
+)
+from ..losses import LARGEST_LOG_RATE
 from ..network import Inputs, Network
 
 
@@ -157,8 +169,8 @@ class Perceiver(Network):
             )
         self.n_latents, self.patch_seconds = n_latents, patch_seconds
         self.identity = ChannelIdentity(spec, token_width, dropped_identity)
-        here = self.identity.family_ids[1:].unique().tolist() or [0]
-        self.families = tuple(FAMILIES[number] for number in here)
+        here = {family_of(channel.modality) for channel in spec.channels} or {FAMILIES[0]}
+        self.families = tuple(family for family in FAMILIES if family in here)
         self.enter = nn.ModuleDict({name: nn.Linear(_n_entering(name), token_width) for name in self.families})
         self.gain, self.mix = nn.Linear(token_width, token_width), nn.Linear(token_width, token_width)
         self.latents = nn.Parameter(torch.randn(n_latents, width) * 0.3)
@@ -277,7 +289,7 @@ class Perceiver(Network):
         """Return ``(batch, time, channel)``: values, or the rate per bin of counts."""
         latents = self.encode(inputs)
         told = self.predict(latents)
-        return torch.where(latents.tokens.is_count[:, None], told.clamp(max=_LARGEST_LOG_RATE).exp(), told)
+        return torch.where(latents.tokens.is_count[:, None], told.clamp(max=LARGEST_LOG_RATE).exp(), told)
 
     def predict(self, latents: Latents) -> Tensor:
         """Return values, or the logarithm of the rate per bin of counts, ``(batch, time, channel)``."""
@@ -295,7 +307,7 @@ class Perceiver(Network):
         matrix = as_like(from_base(tokens.n_samples, patching.base_samples, bins), base)
         told = join_patches(base @ matrix.T, tokens.length)
         if bins:
-            told = torch.where(tokens.is_count[:, None], told + _log(patching.base_rate_hz / tokens.rate_hz), told)
+            told = torch.where(tokens.is_count[:, None], told + math.log(patching.base_rate_hz / tokens.rate_hz), told)
         return told
 
     def _near(self, attention: CrossAttention, latents: Latents, queries: Tensor, offsets: Tensor) -> Tensor:
@@ -309,14 +321,6 @@ class Perceiver(Network):
         times = (steps * tokens.step_seconds).repeat_interleave(self.n_latents)
         dtype = torch.float64 if queries.dtype == torch.float64 else torch.float32
         return attention(queries, keys, attended, (offsets.to(dtype), times.to(dtype)))
-
-
-_LARGEST_LOG_RATE = 8.0
-"""Rates above exp(8) counts per bin are no neuron's; without a bound a wild query would be infinite."""
-
-
-def _log(value: float) -> float:
-    return float(torch.tensor(value, dtype=torch.float64).log())
 
 
 def _n_spectrum(family: str) -> int:

@@ -34,7 +34,7 @@ from neurodata.windows.prepare import NAMED, Prepared
 from neurodata.windows.scaling import Scaling, fit_per_channel, fit_robust_scaling, fit_scaling
 from neurodata.windows.select import Windows, make_windows
 from neurodata.windows.spec import BY_LABEL, DataSpec
-from neurodata.windows.splits import Split, SplitRule, check_leakage
+from neurodata.windows.splits import Split, SplitRule, Stretch, check_leakage
 from neurodata.windows.views import View, check_views_leak, is_causal, make_views
 
 TRAINING, OWN, UNSCALED, ROBUST = SCALINGS = ("training", "recording", "none", "robust")
@@ -184,7 +184,8 @@ class RecordingDataModule(lightning.LightningDataModule):
         """The classes are those of all recordings, so that one unseen in training is still scored."""
         asked = {"inputs": self.inputs, "target": self.target, "identity": self.identity}
         facts = read_facts(self.store.path, self.digests, self.cache, views=views, **asked)
-        return join_facts(facts, rate_hz=self.rate_hz, window_seconds=self.window_seconds, views=views, **asked)
+        spec = join_facts(facts, rate_hz=self.rate_hz, window_seconds=self.window_seconds, views=views, **asked)
+        return spec if self.scaling == UNSCALED else spec.scaled()
 
     def prepared(self, recording_id: str) -> Prepared:
         """Return a recording on the windows' clock, unscaled; decoded into the cache once, for all runs."""
@@ -238,9 +239,9 @@ class RecordingDataModule(lightning.LightningDataModule):
             for stretch in stretches:
                 yield values[prepared.samples(stretch)], prepared.channel_ids
 
-    def _training_targets(self) -> Iterator[NDArray[Any]]:
-        """The target in each training stretch."""
-        for stretch in self.split.parts[names.TRAIN]:
+    def _targets(self, stretches: Sequence[Stretch] | None = None) -> Iterator[NDArray[Any]]:
+        """The target in each of some stretches, those of the training part where none are named."""
+        for stretch in self.split.parts[names.TRAIN] if stretches is None else stretches:
             prepared = self.prepared(stretch.recording_id)
             yield np.asarray(prepared.target)[prepared.samples(stretch)]
 
@@ -338,8 +339,8 @@ class RecordingDataModule(lightning.LightningDataModule):
         """Windows of the test part, in order."""
         return self.covering_dataloader(names.TEST)
 
-    def target_counts(self) -> NDArray[np.int64]:
-        """Return how many training samples each class has, shape ``(class,)``.
+    def target_counts(self, stretches: Sequence[Stretch] | None = None) -> NDArray[np.int64]:
+        """Return how many training samples each class has, shape ``(class,)``; or samples of some stretches.
 
         Raises
         ------
@@ -348,7 +349,7 @@ class RecordingDataModule(lightning.LightningDataModule):
         """
         if not self.spec.classes or self.spec.target_kind != "class":
             raise NeurodataError(f"target {self.target!r} has no classes to count")
-        return count_classes(self._training_targets(), self.spec.n_outputs)
+        return count_classes(self._targets(stretches), self.spec.n_outputs)
 
     def target_statistics(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return mean and standard deviation of a continuous target over training samples, each ``(output,)``.
@@ -362,4 +363,4 @@ class RecordingDataModule(lightning.LightningDataModule):
         """
         if self.spec.target_kind != "continuous":
             raise NeurodataError(f"target {self.target!r} is not continuous, so it has no mean")
-        return describe_outputs(self._training_targets(), self.spec.classes, self.target)
+        return describe_outputs(self._targets(), self.spec.classes, self.target)

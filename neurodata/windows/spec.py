@@ -104,6 +104,8 @@ class DataSpec:
         Filters and the like that the input signal passes before it is resampled, in this order.
     channels
         Per name of the vocabulary what else is known of the channel; empty: nothing.
+    parts
+        Of a mixture: the specs of its sources, without their vocabularies; empty otherwise.
     """
 
     signal: str
@@ -117,6 +119,7 @@ class DataSpec:
     identity: str = BY_LABEL
     views: tuple[View, ...] = ()
     channels: tuple[Channel, ...] = ()
+    parts: tuple[DataSpec, ...] = ()
 
     def __post_init__(self) -> None:
         check_positive("rate_hz", self.rate_hz)
@@ -153,11 +156,17 @@ class DataSpec:
         """Length of a window in seconds."""
         return self.window_samples / self.rate_hz
 
+    def scaled(self) -> DataSpec:
+        """Return the spec of scaled values, which are no counts any more."""
+        return dataclasses.replace(
+            self, channels=tuple(dataclasses.replace(c, counts=False) if c.counts else c for c in self.channels)
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON values."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         plain = {key: list(value) if isinstance(value, tuple) else value for key, value in fields.items()}
-        lists = {"views": self.views, "channels": self.channels}
+        lists: dict[str, tuple[Any, ...]] = {"views": self.views, "channels": self.channels, "parts": self.parts}
         return plain | {key: [entry.to_json() for entry in entries] for key, entries in lists.items()}
 
     @classmethod
@@ -169,23 +178,28 @@ class DataSpec:
         NeurodataError
             If a field is missing, unknown or of the wrong type.
         """
-        types = {"signal": str, "rate_hz": (int, float), "window_samples": int, "vocabulary": list, "groups": list, "target": str, "target_kind": str, "classes": list, "identity": str, "views": list, "channels": list}  # fmt: skip
+        types = {"signal": str, "rate_hz": (int, float), "window_samples": int, "vocabulary": list, "groups": list, "target": str, "target_kind": str, "classes": list, "identity": str, "views": list, "channels": list, "parts": list}  # fmt: skip
+        nested = {"views", "channels", "parts"}
         if not isinstance(fields, Mapping):
             raise NeurodataError(f"a DataSpec is written as an object of fields, got {type(fields).__name__}")
-        # The first checkpoints knew labels only, and neither views nor what else is known of a channel.
-        fields = {"identity": BY_LABEL, "views": [], "channels": [], **fields}
+        # The first checkpoints knew labels only, and neither views nor mixtures nor what else is known of a channel.
+        fields = {"identity": BY_LABEL, **{name: [] for name in nested}, **fields}
         wrong = sorted(map(str, set(types) ^ set(fields))) + [
-            key for key in (set(types) & set(fields)) - {"views", "channels"} if not _is_a(fields[key], types[key])
+            key for key in (set(types) & set(fields)) - nested if not _is_a(fields[key], types[key])
         ]
         if wrong:
             raise NeurodataError(
                 f"a DataSpec has the fields {', '.join(types)}; missing, unknown or wrong: {', '.join(wrong)}"
             )
         values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in fields.items()}
-        if not isinstance(fields["channels"], list):
-            raise NeurodataError(f"the channels of a DataSpec are a list, got {type(fields['channels']).__name__}")
-        channels = tuple(Channel.from_json(channel) for channel in fields["channels"])
-        return cls(**values | {"views": make_views(fields["views"]), "channels": channels})
+        for name in ("channels", "parts"):
+            if not isinstance(fields[name], list):
+                raise NeurodataError(f"the {name} of a DataSpec are a list, got {type(fields[name]).__name__}")
+        if any(isinstance(part, Mapping) and part.get("parts") for part in fields["parts"]):
+            raise NeurodataError("the parts of a mixture's DataSpec are plain specs and have no parts themselves")
+        values["channels"] = tuple(Channel.from_json(channel) for channel in fields["channels"])
+        values["parts"] = tuple(cls.from_json(part) for part in fields["parts"])
+        return cls(**values | {"views": make_views(fields["views"])})
 
 
 def _is_a(value: Any, wanted: Any) -> bool:
