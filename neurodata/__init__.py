@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from neurodata.models.adapt import learning_curve as learning_curve
     from neurodata.models.checkpoints import from_pretrained as from_pretrained
     from neurodata.models.checkpoints import save_pretrained as save_pretrained
-    from neurodata.models.hub import push_to_hub as push_to_hub
     from neurodata.models.embed import embed as embed
+    from neurodata.models.hub import push_to_hub as push_to_hub
     from neurodata.models.run import leave_one_subject_out as leave_one_subject_out
     from neurodata.recording.connectome import Connectome as Connectome
     from neurodata.recording.graphs import make_graph as make_graph
