@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from neurodata import names
@@ -67,15 +67,20 @@ class Row:
     own_identity, own_scaling
         For the networks and baselines beside it, as the published runs have them.
     metric, blocks
-        Score, and what its interval resamples (``recording``, ``time`` or ``moment``).
+        Score, and what its interval resamples: ``fold`` (the score is the mean over folds), ``time`` or ``moment`` (it
+        is of all folds' moments together).
     outputs
         Coordinates of a continuous target that are scored; empty: all.
     trials
         Of a row that decodes trials.
     lags_seconds
-        Of lagged baselines and the decoder's linear readout, 0 left out.
-    steps, learning_rate, batch_size
-        Of the encoder's training, and of the network beside it; see `Budget` in docs/results/foundation.md.
+        Of lagged baselines, 0 left out.
+    network
+        Name of the network that is trained beside the encoder, for as many steps; empty: none.
+    steps, batch_size
+        Of training with all labels; see `foundation.grid.steps_of`.
+    options
+        Of the `decode` task, for every network of the row: how windows are varied in training.
     """
 
     name: str
@@ -96,9 +101,10 @@ class Row:
     outputs: tuple[str, ...] = ()
     trials: Trials | None = None
     lags_seconds: tuple[float, ...] = ()
-    steps: int = 100
-    learning_rate: float = 2e-3
+    network: str = ""
+    steps: int = 30
     batch_size: int = 16
+    options: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -130,11 +136,13 @@ _SPIKE_LAGS = (-0.4, -0.2, -0.08, 0.08, 0.16, 0.24, 0.32, 0.48, 0.64, 0.8, 1.0)
 _HAND: dict[str, Any] = {
     "kind": "time", "inputs": "spike_counts", "target": "hand_velocity", "rate_hz": 20.0, "window_seconds": 2.0,
     "metric": "r2", "blocks": "time", "scaling": "none", "own_identity": "channel_id", "own_scaling": "training",
-    "outputs": ("x", "y"), "lags_seconds": _HAND_LAGS, "steps": 300,
+    "outputs": ("x", "y"), "lags_seconds": _HAND_LAGS, "network": "gru",
+    "options": {"dropped_channels": 0.2, "gain": 0.0, "offset": 0.0, "noise": 0.0},
 }  # fmt: skip
 _EEG: dict[str, Any] = {
     "kind": "recording", "inputs": "eeg", "target": "task", "rate_hz": 128.0, "window_seconds": 3.0,
-    "metric": "balanced_accuracy", "blocks": "moment", "identity": "subject_channel", "views": MOTOR_BAND, "steps": 60,
+    "metric": "balanced_accuracy", "blocks": "moment", "identity": "subject_channel", "views": MOTOR_BAND,
+    "network": "eegnet", "options": {"dropped_channels": 0.2, "gain": 0.1, "offset": 0.0, "noise": 0.05},
 }  # fmt: skip
 
 ROWS: dict[str, Row] = {
@@ -142,8 +150,9 @@ ROWS: dict[str, Row] = {
     for row in (
         Row(
             "worm_state", "Worms: motor state of an unseen worm", tuple(f"kato_brain_2015/worm{k}" for k in range(1, 6)),
-            "subject", "calcium", "state", 3.0, 24.0, "balanced_accuracy", "recording",
-            lags_seconds=(-3.0, -2.0, -1.0, 1.0, 2.0, 3.0), steps=100,
+            "subject", "calcium", "state", 3.0, 24.0, "balanced_accuracy", "fold",
+            lags_seconds=(-3.0, -2.0, -1.0, 1.0, 2.0, 3.0), steps=12,
+            options={"dropped_channels": 0.4, "gain": 0.1, "offset": 0.1, "noise": 0.05},
         ),
         Row("m1_hand", "M1: hand velocity", ("stevenson_reaching_2011/m1",), **_HAND),
         Row("s1_hand", "S1: hand velocity", ("benjamin_random_target_2018/s1",), **_HAND),
@@ -158,14 +167,14 @@ ROWS: dict[str, Row] = {
         Row(
             "haxby_objects", "fMRI: eight kinds of objects, one slice",
             tuple(f"haxby_objects_2001/run{k:03d}" for k in range(1, 13)), "recording", "bold", "stimulus", 0.4, 20.0,
-            "balanced_accuracy", "recording", identity="subject_channel", own_identity="channel_id", views=NO_LINE,
-            trials=Trials("stimulus", 5.0), steps=60,
+            "balanced_accuracy", "fold", identity="subject_channel", own_identity="channel_id", views=NO_LINE,
+            trials=Trials("stimulus", 5.0), options={"dropped_channels": 0.2, "gain": 0.0, "offset": 0.0, "noise": 0.1},
         ),
         Row(
             "theis_spikes", "Calcium → spikes of an unseen neuron",
             tuple(sorted(f"theis_spikefinder_2016/cell{k}" for k in (1, 2, 3, 4, 7, 8, 9, 10, 11))), "subject",
-            "fluorescence", "spikes", 25.0, 4.0, "pearson", "recording", identity="order", own_identity="order",
-            lags_seconds=_SPIKE_LAGS, steps=100,
+            "fluorescence", "spikes", 25.0, 4.0, "pearson", "fold", identity="order", own_identity="order",
+            lags_seconds=_SPIKE_LAGS, options={"dropped_channels": 0.0, "gain": 0.3, "offset": 0.2, "noise": 0.05},
         ),
     )
 }  # fmt: skip
@@ -209,13 +218,23 @@ def _not_trained(fold: Fold) -> list[tuple[str, float, float]]:
     return [(s.recording_id, trained.get(s.recording_id, s.start), s.stop) for s in fold.split.parts[names.TEST]]
 
 
+def describe_trained(split: Split) -> dict[str, Any]:
+    """Return what a checkpoint's manifest says of the training part of a split, for `check_clean`."""
+    stretches = sorted(split.parts[names.TRAIN])
+    return {
+        "trained_on": {stretch.recording_id: split.contents[stretch.recording_id] for stretch in stretches},
+        "stretches": [[stretch.recording_id, stretch.start, stretch.stop] for stretch in stretches],
+    }
+
+
 def check_clean(manifest: Mapping[str, Any], fold: Fold) -> None:
     """Raise unless a checkpoint's manifest shows that it saw nothing of what a fold is scored on.
 
     Parameters
     ----------
     manifest
-        ``trained_on``: ``[recording_id, start, stop]`` of every stretch; ``digests``: recording id → content digest.
+        ``trained_on``: recording id → content digest; ``stretches``: ``[recording_id, start, stop]`` of all that was
+        trained on. See `describe_trained`.
     fold
         Whose test part is to be scored.
 
@@ -225,17 +244,19 @@ def check_clean(manifest: Mapping[str, Any], fold: Fold) -> None:
         If the manifest does not say what it was trained on, or any of it is of the test part: the same time, the same
         animal where animals are held out, or the same data under another name.
     """
-    if not manifest.get("trained_on") or not manifest.get("digests"):
+    if not manifest.get("trained_on") or not manifest.get("stretches"):
         raise LeakageError(
-            f"the checkpoint for {fold.row}/{fold.name} does not say what it saw; its manifest needs 'trained_on' and 'digests'"
+            f"the checkpoint for {fold.row}/{fold.name} does not say what it saw; its manifest needs 'trained_on' and "
+            "'stretches' (foundation.rows.describe_trained)"
         )
-    trained = [Stretch(str(name), float(start), float(stop)) for name, start, stop in manifest["trained_on"]]
-    unsaid = sorted({stretch.recording_id for stretch in trained} - set(manifest["digests"]))
-    problems = [f"no digest says what {name} holds" for name in unsaid]
+    trained = [Stretch(str(name), float(start), float(stop)) for name, start, stop in manifest["stretches"]]
+    digests: dict[str, str] = dict(manifest["trained_on"])
+    odd = sorted({stretch.recording_id for stretch in trained} ^ set(digests))
+    problems = [f"{name} is in only one of 'trained_on' and 'stretches'" for name in odd]
     for test in fold.split.parts[names.TEST]:
         problems += [found for one in trained if (found := _overlap(one, test, fold))]
         content = fold.split.contents.get(test.recording_id)
-        copies = [k for k, v in manifest["digests"].items() if v == content and k != test.recording_id]
+        copies = [name for name, digest in digests.items() if digest == content and name != test.recording_id]
         problems += [f"{name} holds the same data as {test.recording_id}" for name in copies]
     if problems:
         listed = "\n".join(f"  - {problem}" for problem in problems)
