@@ -17,6 +17,9 @@ from neurodata.windows.views import View, channels_after
 
 WORM = "Caenorhabditis elegans"
 
+MONTAGE = "10-05"
+"""What stands before the name of an electrode of the 10-05 system instead of a species."""
+
 METRES = {"m": 1.0, "mm": 1e-3, "um": 1e-6, "µm": 1e-6}
 """Metres in a unit of position; positions in another unit (voxels, pixels) are of no known size and left out."""
 
@@ -46,11 +49,15 @@ def describe_channels(recording: Recording, inputs: str, views: Sequence[View] =
     species, modality = str(recording.metadata["subject"]["species"]), str(recording.metadata["modality"])
     labels, regions = (_texts(columns, column, size) for column in (names.LABEL, "region"))
     places = _positions(columns, size)
+    called = [_of(species, label) for label in labels.tolist()]
     if modality in _ELECTRICAL:
-        places = np.where(np.isfinite(places), places, eeg_montage.positions(labels.tolist()))
+        template = eeg_montage.positions(labels.tolist())
+        places = np.where(np.isfinite(places), places, template)
+        # An electrode of the system is the same on every head, also where nobody said whose.
+        called = [_of(MONTAGE, label) if known else name for label, known, name in zip(labels.tolist(), np.isfinite(template).all(1), called)]  # fmt: skip
     return tuple(
-        Channel(_of(species, label), _of(species, region), modality, _place(place), counts)
-        for label, region, place in zip(labels.tolist(), regions.tolist(), places)
+        Channel(name, _of(species, region), modality, _place(place), counts)
+        for name, region, place in zip(called, regions.tolist(), places)
     )
 
 

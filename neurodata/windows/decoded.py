@@ -36,7 +36,7 @@ from neurodata.windows.views import View
 _READ_AT_ONCE = 8
 """Recordings opened at once to see what they hold."""
 
-_FACTS = 2
+_FACTS = 3
 """Raised when `SpecFacts` come to hold other fields, so that older entries are not used."""
 
 

@@ -27,7 +27,8 @@ class Channel:
     Parameters
     ----------
     name
-        Who it is in every recording of its species: a neuron, an electrode, a parcel (``Homo sapiens:C3``).
+        Who it is in every recording of its species: a neuron, a parcel (``Homo sapiens:V1``), or an electrode of the
+        10-05 system on any head (``10-05:C3``).
     region
         Where it lies, in words, with its species.
     modality
