@@ -1,0 +1,1 @@
+"""Recipes of the pretrained checkpoints, and what reads them."""
