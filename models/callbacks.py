@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,6 @@ import lightning
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, Checkpoint, WeightAveraging
-from torch.utils.data import DataLoader
 
 from neurodata.batches.ordering import WindowSampler
 from neurodata.errors import NeurodataError
@@ -169,6 +169,22 @@ class KeepState(Checkpoint):
         self.last_step, self._unproven = self._unproven, None
 
 
+def find_state(folder: Path) -> Path | None:
+    """Return the state to resume from, where there is one.
+
+    Raises
+    ------
+    NeurodataError
+        If it is damaged.
+    """
+    path = folder / LAST
+    if not path.exists():
+        return None
+    if not zipfile.is_zipfile(path):  # the index of what torch writes stands at the end
+        raise NeurodataError(f"the state {str(path)!r} is damaged; delete it to begin this training anew")
+    return path
+
+
 class Finish(Callback):
     """Ends a training that is resumed after its last step as it ended before; Lightning skips it and its end."""
 
@@ -189,13 +205,15 @@ class Finish(Callback):
 class Deal(Callback):
     """Gives each process its share of windows, where loaders were made before there were processes."""
 
-    def __init__(self, loaders: Sequence[DataLoader[Any] | None]) -> None:
-        self.loaders = [loader for loader in loaders if loader is not None]
+    def __init__(self, loaders: Sequence[Any]) -> None:
+        # A mixture has a loader of each source (`neurodata.batches.mixture.MixtureLoader`).
+        several = [dict(getattr(loader, "loaders", {"": loader})) for loader in loaders if loader is not None]
+        self.loaders = [loader for one in several for loader in one.values()]
 
     def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
         """Deal the orders; raise where a process would get nothing."""
         for loader in self.loaders if trainer.world_size > 1 else []:
-            order = loader.sampler
+            order = getattr(loader, "sampler", None)
             if isinstance(order, WindowSampler):
                 order.deal(trainer.global_rank, trainer.world_size)
                 if len(order) == 0 or order.n_windows < trainer.world_size:

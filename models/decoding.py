@@ -65,7 +65,7 @@ def check_pretrained(manifest: Mapping[str, Any], split: Split, what: str) -> No
 
 def _train_decoder(fold: Fold, result: FoldResult, data: RecordingDataModule, seed: int, *, pretrained: bool) -> Task:
     recipe = fold.recipe
-    network = new_network(fold, data)
+    network = new_network(fold, data, seed)
     if pretrained:
         plain = fold.datamodule(fold.final, recipe.pretrain, scaling=recipe.scaling, target=recipe.target)
         learner = make_task(
@@ -74,7 +74,7 @@ def _train_decoder(fold: Fold, result: FoldResult, data: RecordingDataModule, se
         learner = fit_stage(fold, result, learner, plain, recipe.pretrain, seed, recipe.network, "pretrain")
         folder = save_checkpoint(fold, result, learner, plain, f"pretrained-{seed}", seed)
         check_pretrained(read_config(folder)["manifest"], data.split, f"checkpoint {folder.name!r}")
-        network = new_network(fold, data)
+        network = new_network(fold, data, seed)
         transfer(learner.network, network)
     options: dict[str, Any] = dict(recipe.decode.options) | {"learning_rate": recipe.decode.learning_rate}
     if recipe.decode.options.get("lagged_readout", True):

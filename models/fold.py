@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from neurodata import names
 from neurodata.batches.datamodule import RecordingDataModule
@@ -88,8 +89,20 @@ class Fold:
         )
 
 
-def new_network(fold: Fold, datamodule: RecordingDataModule) -> Network:
-    network: Network = make_network(fold.recipe.network, datamodule.spec, fold.recipe.network_options)
+def new_network(
+    fold: Fold,
+    datamodule: RecordingDataModule,
+    seed: int,
+    name: str | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Network:
+    """Return an untrained network, the recipe's where no other is named.
+
+    It and the task that is made next depend on the seed alone: not on what was trained, or resumed, before.
+    """
+    torch.manual_seed(seed)
+    options = fold.recipe.network_options if options is None else options
+    network: Network = make_network(name or fold.recipe.network, datamodule.spec, options)
     return network
 
 
@@ -101,6 +114,7 @@ def fit_stage(fold: Fold, result: FoldResult, task: Task, datamodule: RecordingD
         seed=seed,
         precision=fold.recipe.precision,
         compile_network=fold.recipe.compile_network,
+        devices=fold.recipe.devices,
         folder=fold.folder / "resume" / f"{fold.name}-{phase}-{model}-{seed}" if fold.resumable else None,
     )
     curve = fitted.curve.assign(model=model, fold=fold.name, phase=phase)

@@ -12,8 +12,8 @@ from neurodata import names
 from neurodata.batches.datamodule import TRAINING, RecordingDataModule
 from neurodata.predictions import BASELINE, FORECAST, MODEL, Predictions
 
-from .build import make_network, make_task
-from .fold import Fold, FoldResult, fit_stage, make_info, make_table, part_tables, save_checkpoint
+from .build import make_task
+from .fold import Fold, FoldResult, fit_stage, make_info, make_table, new_network, part_tables, save_checkpoint
 from .ridge_forecast import ridge_forecast
 from .tasks.forecast import Forecast
 from .train import predict
@@ -39,7 +39,8 @@ def run_forecasts(fold: Fold, result: FoldResult) -> None:
     tests = data.split.recordings(names.TEST)
     for name, options in {recipe.network: recipe.network_options, **RIVALS}.items():
         settings = {"learning_rate": recipe.forecast.learning_rate, "horizons_seconds": recipe.horizons_seconds}
-        task = make_task("forecast", make_network(name, data.spec, options), {**recipe.forecast.options, **settings})
+        network = new_network(fold, data, recipe.seed, name, options)
+        task = make_task("forecast", network, {**recipe.forecast.options, **settings})
         task = fit_stage(fold, result, task, data, recipe.forecast, recipe.seed, name, "forecast")
         save_checkpoint(fold, result, task, data, f"forecast-{name}", recipe.seed)
         outputs = [(f.numpy(), last.numpy()) for f, last in predict(task, loader)]

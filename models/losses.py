@@ -77,7 +77,8 @@ def poisson_loss(log_rate: Tensor, counts: Tensor) -> Tensor:
         Same shape.
     """
     log_rate = log_rate.clamp(max=LARGEST_LOG_RATE)
-    return log_rate.exp() - counts * log_rate + torch.special.xlogy(counts, counts) - counts
+    known: Tensor = torch.special.xlogy(counts, counts) - counts
+    return log_rate.exp() - counts * log_rate + known
 
 
 def negative_binomial_loss(log_rate: Tensor, counts: Tensor, log_dispersion: Tensor) -> Tensor:

@@ -2,16 +2,53 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from neurodata.checks import suggest
-from neurodata.errors import NeurodataError
+from neurodata.errors import NeurodataError, UsageError
 from neurodata.windows.splits import SplitRule, split_by
 
-Positive = Annotated[float, Field(gt=0)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
+
+
+def _option(value: Any) -> Any:
+    """A number, text, true or false, or a list of such: what an option of a network or a task can be."""
+    several = value if isinstance(value, list) else [value]
+    if not all(isinstance(one, (bool, int, float, str)) for one in several):
+        raise ValueError("expected a number, text, true or false, or a list of these")
+    if not all(isfinite(one) for one in several if isinstance(one, float)):
+        raise ValueError("expected finite numbers")
+    return value
+
+
+def _names_or_fraction(value: Any) -> Any:
+    """Names of what goes into a part of a split, or the share of each recording that does."""
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return value
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 1:
+        return float(value)
+    raise ValueError("expected a list of names, or a fraction above 0 and below 1")
+
+
+def _names(value: Any) -> Any:
+    if isinstance(value, str) or (isinstance(value, list) and value and all(isinstance(one, str) for one in value)):
+        return value
+    raise ValueError("expected a name, or a list of names")
+
+
+def _not_empty(value: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not value:
+        raise ValueError("expected at least one")
+    return value
+
+
+Options = dict[str, Annotated[Any, AfterValidator(_option)]]
+NamesOrFraction = Annotated[Any, AfterValidator(_names_or_fraction)]
 
 
 class _Settings(BaseModel):
@@ -21,13 +58,14 @@ class _Settings(BaseModel):
 class Stage(_Settings):
     """One stage of training: how many steps of which task, with what options.
 
-    ``steps = 0`` leaves the stage out. ``options`` go to the task's constructor.
+    ``steps = 0`` leaves the stage out. ``batch_size`` counts windows per device. ``options`` go to the task's
+    constructor.
     """
 
     steps: Count
     learning_rate: Positive = 5e-3
     batch_size: Annotated[int, Field(gt=0)] = 16
-    options: dict[str, float | int | bool] = Field(default_factory=dict)
+    options: Options = Field(default_factory=dict)
 
 
 class Recipe(_Settings):
@@ -59,6 +97,8 @@ class Recipe(_Settings):
         Of forecasts.
     precision, compile_network
         As for ``lightning.Trainer`` and ``torch.compile``.
+    devices
+        Processes that train together, one on each GPU or CPU; see `neurodata.models.train.fit`.
     seed
         Of everything.
     """
@@ -71,16 +111,17 @@ class Recipe(_Settings):
     views: list[str | dict[str, Any]] = Field(default_factory=list)
     scaling: Literal["training", "recording", "none", "robust"] = "recording"
     network: str = "transformer"
-    network_options: dict[str, float | int | bool | str] = Field(default_factory=dict)
+    network_options: Options = Field(default_factory=dict)
     pretrain: Stage = Stage(steps=200)
     decode: Stage = Stage(steps=150)
     forecast: Stage = Stage(steps=250, learning_rate=3e-3)
-    lags_seconds: tuple[float, ...] = (-3.0, -2.0, -1.0, 1.0, 2.0, 3.0)
+    lags_seconds: tuple[Finite, ...] = (-3.0, -2.0, -1.0, 1.0, 2.0, 3.0)
     members: Annotated[int, Field(ge=1)] = 1
-    horizons_seconds: tuple[Positive, ...] = (1.0, 2.0, 5.0)
+    horizons_seconds: Annotated[tuple[Positive, ...], AfterValidator(_not_empty)] = (1.0, 2.0, 5.0)
     precision: Literal["32-true", "16-mixed", "bf16-mixed", "64-true"] = "32-true"
     compile_network: bool = False
-    seed: int = 0
+    devices: Annotated[int, Field(ge=1)] = 1
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 
 
 def demo_recipe(*, quick: bool, seed: int) -> Recipe:
@@ -95,9 +136,9 @@ class SplitSettings(_Settings):
     """Arguments of `neurodata.windows.splits.split_by`."""
 
     by: Literal["subject", "recording", "time", "intervals"] = "subject"
-    validation: list[str] | float = Field(default_factory=list)
-    test: list[str] | float = Field(default_factory=list)
-    guard_seconds: Annotated[float, Field(ge=0)] = 0.0
+    validation: NamesOrFraction = Field(default_factory=list)
+    test: NamesOrFraction = Field(default_factory=list)
+    guard_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     intervals: str = "split"
     same_animal: list[list[str]] = Field(default_factory=list)
 
@@ -132,7 +173,7 @@ class RunSettings(_Settings):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
     store: str
-    select: dict[str, str | list[str]] = Field(default_factory=dict)
+    select: dict[str, Annotated[Any, AfterValidator(_names)]] = Field(default_factory=dict)
     split: SplitSettings
     recipe: Recipe = Recipe()
 
@@ -151,6 +192,8 @@ def read_settings(fields: dict[str, Any], changes: list[str]) -> RunSettings:
     ------
     NeurodataError
         Lists every unknown key and wrong value with its path.
+    UsageError
+        If a change is not ``key=value``.
     """
     import yaml
 
@@ -158,7 +201,7 @@ def read_settings(fields: dict[str, Any], changes: list[str]) -> RunSettings:
     for change in changes:
         path, equals, text = change.partition("=")
         if not equals:
-            raise NeurodataError(f"expected key=value, got {change!r}")
+            raise UsageError(f"expected key=value, got {change!r}")
         try:
             _set(fields, path.split("."), yaml.safe_load(text))
         except yaml.YAMLError as error:
@@ -188,4 +231,4 @@ def _explain(entry: Any) -> str:
             annotation = model.model_fields[str(key)].annotation if str(key) in model.model_fields else None
             model = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else model
         return f"{path}: there is no such key{suggest(str(entry['loc'][-1]), model.model_fields)}"
-    return f"{path}: {entry['msg']}, got {entry['input']!r}"
+    return f"{path}: {entry['msg'].removeprefix('Value error, ')}, got {entry['input']!r}"

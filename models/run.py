@@ -30,10 +30,13 @@ from neurodata.windows.make_spec import make_spec
 from neurodata.windows.prepare import ALL, identities, prepare
 from neurodata.windows.splits import Split, SplitRule
 
+from .check_run import about, check_run
 from .decoding import run_decoding
 from .fold import Fold, FoldResult
 from .forecasting import run_forecasts
 from .recipe import Recipe
+
+RUN_FILE = "run.json"
 
 Progress = Callable[[str], None]
 """Called with the name of each fold when it is done."""
@@ -42,7 +45,7 @@ Progress = Callable[[str], None]
 def run_fold(fold: Fold) -> FoldResult:
     """Train and predict one fold; writes checkpoints into the run folder, returns all else."""
     result = FoldResult()
-    if fold.recipe.target:
+    if fold.recipe.target and fold.recipe.decode.steps:
         run_decoding(fold, result)
     if fold.recipe.forecast.steps:
         run_forecasts(fold, result)
@@ -89,7 +92,6 @@ def leave_one_subject_out(
     NeurodataError
         If there are fewer than three subjects.
     """
-    folder = _fresh(folder)
     table = store.table
     subjects = sorted(set(table["subject"]))
     if len(subjects) < 3:
@@ -102,7 +104,10 @@ def leave_one_subject_out(
         after = subjects[(number + 1) % len(subjects)]
         selecting = SplitRule("subject", {names.VALIDATION: (after,), names.TEST: (subject,)}).apply(store)
         name = subject.split("/", 1)[1]
-        folds.append(Fold(name, store.path, selecting, join_validation(selecting), recipe, folder))
+        folds.append(Fold(name, store.path, selecting, join_validation(selecting), recipe, Path(folder)))
+    for fold in folds:
+        check_run(fold)
+    folder = _fresh(folder)
     results = _run_folds(folds, workers, progress)
     write_run(folder, store, folds, results, command=command, title=title)
     return folder
@@ -125,32 +130,47 @@ def train_run(
     NeurodataError
         If the split has no validation or test part, or the folder exists and ``resume`` is False.
     """
-    split = rule.apply(store)
-    missing = [part for part in names.PARTS if part not in split.parts]
-    if missing:
-        raise NeurodataError(f"the split has no {' and no '.join(missing)} part; name recordings or fractions for it")
-    folder = Path(folder)
+    folder, run_file = Path(folder), Path(folder) / RUN_FILE
     if folder.exists() and not resume:
         raise NeurodataError(f"run {str(folder)!r} is there already; choose another name, delete it, or --resume")
-    folder.mkdir(parents=True, exist_ok=True)
+    with about("split"):
+        split = rule.apply(store)
+    missing = [part for part in names.PARTS if part not in split.parts]
+    if missing:
+        raise NeurodataError(
+            f"split.{missing[0]}: the split has no {' and no '.join(missing)} part; name recordings or fractions for it"
+        )
     fold = Fold("split", store.path, split, join_validation(split), recipe, folder, resumable=True)
-    try:
-        result = run_fold(fold)
-    except NeurodataError:
-        with suppress(OSError):  # settings that cannot work leave no folder; a run that began keeps its states
-            folder.rmdir()
-        raise
-    write_run(folder, store, [fold], [result], command=command, title=folder.name)
+    check_run(fold)
+    if run_file.exists():  # only its scores and report were still to be made
+        if json.loads(run_file.read_text(encoding="utf-8"))["recipe"] != recipe.model_dump(mode="json"):
+            raise NeurodataError(f"run {str(folder)!r} is finished, with another recipe; choose another name")
+    else:
+        _make(folder)
+        try:
+            result = run_fold(fold)
+        except NeurodataError:
+            with suppress(OSError):  # settings that cannot work leave no folder; a run that began keeps its states
+                folder.rmdir()
+            raise
+        write_run(folder, store, [fold], [result], command=command, title=folder.name)
     shutil.rmtree(folder / "resume", ignore_errors=True)
     return folder
 
 
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NeurodataError(f"the run's folder {str(folder)!r} cannot be made: {error.strerror}") from error
+
+
 def _fresh(folder: str | Path) -> Path:
     folder = Path(folder)
-    if folder.exists() and not (folder / "run.json").exists() and any(folder.iterdir()):
+    if folder.exists() and not (folder / RUN_FILE).exists() and any(folder.iterdir()):
         raise NeurodataError(f"{str(folder)!r} is not a run folder and not empty; choose another place for the run")
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    _make(folder)
     return folder
 
 
@@ -211,9 +231,10 @@ def write_run(folder: Path, store: Store, folds: Sequence[Fold], results: Sequen
         "machine": _machine(),
         "notes": _notes(recipe, folds[0].final.by),
     }
-    (folder / "run.json").write_text(
-        json.dumps(provenance, indent=1, allow_nan=False, ensure_ascii=False), encoding="utf-8"
-    )
+    # Last and at once: a folder with this file is a whole run, whenever the process was killed.
+    text = json.dumps(provenance, indent=1, allow_nan=False, ensure_ascii=False)
+    (folder / f"{RUN_FILE}.partial").write_text(text, encoding="utf-8")
+    os.replace(folder / f"{RUN_FILE}.partial", folder / RUN_FILE)
 
 
 def _notes(recipe: Recipe, by: str) -> list[str]:

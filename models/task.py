@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
 import lightning
@@ -11,6 +12,8 @@ import torch
 from torch import Tensor
 
 from neurodata.batches.batch import Batch
+from neurodata.checks import check_between, check_positive
+from neurodata.errors import NeurodataError
 
 from .divergence import check_step, check_weights
 from .draws import window_uniform
@@ -31,6 +34,11 @@ class Task(lightning.LightningModule):
         Of AdamW; the rate rises over the first ``warmup_steps`` and then falls to zero along a cosine.
     warmup_steps
         Steps until the full learning rate.
+
+    Raises
+    ------
+    NeurodataError
+        If one of them is negative, or the learning rate 0.
     """
 
     step_seed: int | None = None
@@ -40,6 +48,9 @@ class Task(lightning.LightningModule):
         self, network: Network, *, learning_rate: float = 3e-3, weight_decay: float = 0.05, warmup_steps: int = 20
     ) -> None:
         super().__init__()
+        check_positive("learning_rate", learning_rate)
+        check_between("weight_decay", weight_decay, 0)
+        check_between("warmup_steps", warmup_steps, 0)
         self.network = network
         self.learning_rate, self.weight_decay, self.warmup_steps = learning_rate, weight_decay, warmup_steps
         self._last: tuple[Batches, Tensor] | None = None  # what was seen, and its loss
@@ -95,7 +106,20 @@ class Task(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on with this task's learning rate and not with the one the state was saved with."""
+        """Go on with this task's learning rate and not with the one the state was saved with.
+
+        Raises
+        ------
+        NeurodataError
+            If the state is of a model with other weights.
+        """
+        saved, own = checkpoint["state_dict"], self.state_dict()
+        other = [name for name in {**own, **saved} if _shape(saved, name) != _shape(own, name)]
+        if other:
+            raise NeurodataError(
+                f"the state to resume from is of another model: {other[0]} has the shape {_shape(saved, other[0])} there "
+                f"and {_shape(own, other[0])} here; give the settings the training began with, or begin anew"
+            )
         before = float(checkpoint.get("hyper_parameters", {}).get("learning_rate", self.learning_rate))
         if before == self.learning_rate:
             return
@@ -106,6 +130,10 @@ class Task(lightning.LightningModule):
         for schedule in checkpoint["lr_schedulers"]:
             for key in ("base_lrs", "_last_lr"):
                 schedule[key] = [rate * factor for rate in schedule[key]]
+
+
+def _shape(weights: Mapping[str, Tensor], name: str) -> tuple[int, ...] | None:
+    return tuple(weights[name].shape) if name in weights else None
 
 
 def count_windows(batch: Batches) -> int:

@@ -20,7 +20,7 @@ from neurodata.batches.dataset import WindowDataset
 from neurodata.windows.select import Windows
 from neurodata.windows.stitch import Stitched, Stitcher
 
-from .callbacks import LAST, Curve, Deal, Finish, KeepState, StepSeed
+from .callbacks import Curve, Deal, Finish, KeepState, StepSeed, find_state
 from .processes import check_devices, distributed_strategy, in_process, train_in_processes
 from .task import Task
 
@@ -161,7 +161,7 @@ def train_here(
     state = None
     if course.folder is not None:
         callbacks.append(KeepState(course.folder, course.validate_every if validation is not None else None))
-        state = course.folder / LAST if (course.folder / LAST).exists() else None
+        state = find_state(course.folder)
     if course.compile_network:
         task.loss = torch.compile(task.loss)  # type: ignore[method-assign]
     task.train()

@@ -39,6 +39,17 @@ def check_positive(what: str, value: Any) -> None:
         raise NeurodataError(f"{what} must be a positive number, got {value!r}")
 
 
+def check_between(what: str, value: Any, low: float, high: float = float("inf")) -> None:
+    """Raise unless ``value`` is a finite number from ``low`` to ``high``, both included."""
+    try:
+        inside = bool(low <= value <= high) and value < float("inf")
+    except (TypeError, ValueError):  # text, None, an array
+        inside = False
+    if not inside:
+        wanted = f"between {low:g} and {high:g}" if high < float("inf") else f"{low:g} or more"
+        raise NeurodataError(f"{what} must be {wanted}, got {value!r}")
+
+
 def check_exists(what: str, path: Path) -> None:
     """Raise unless ``path`` exists."""
     if not path.exists():

@@ -252,6 +252,7 @@ def train(
     import yaml
 
     from neurodata.checks import check_exists
+    from neurodata.models.check_run import about
     from neurodata.models.recipe import read_settings
     from neurodata.models.run import train_run
     from neurodata.report.page import write_report
@@ -265,10 +266,17 @@ def train(
     if not isinstance(fields, dict):
         raise NeurodataError(f"{str(config)!r} must hold keys and values, got {type(fields).__name__}")
     settings = read_settings(fields, changes or [])
-    store = open_store(settings.store)
+    with about("split"):
+        rule = settings.split.make_rule()
+    with about("store"):
+        store = open_store(settings.store)
+    with about("select"):
+        store = store.select(**settings.select) if settings.select else store
+        if not len(store):
+            raise NeurodataError(f"no recording of {settings.store!r} is chosen by {settings.select}")
     folder = train_run(
-        store.select(**settings.select) if settings.select else store,
-        settings.split.make_rule(),
+        store,
+        rule,
         settings.recipe,
         runs / settings.name,
         command=f"neurodata train {config} {' '.join(changes or [])}".strip(),

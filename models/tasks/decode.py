@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from neurodata.batches.batch import Batch
+from neurodata.checks import check_between
 from neurodata.errors import NeurodataError
 from neurodata.windows.spec import CLASS, NO_TARGET
 
@@ -48,7 +49,7 @@ class Decode(Task):
     Raises
     ------
     NeurodataError
-        If the data have no target, or ``class_counts`` are not one per class.
+        If the data have no target, ``class_counts`` are not one per class, or a share or size is impossible.
     """
 
     class_weights: Tensor
@@ -79,6 +80,10 @@ class Decode(Task):
         spec = network.spec
         if spec.target_kind == NO_TARGET:
             raise NeurodataError("there is nothing to decode: the data were opened without a target")
+        for share, value in (("label_smoothing", label_smoothing), ("dropped_channels", dropped_channels)):
+            check_between(share, value, 0, 1)
+        for size, value in (("gain", gain), ("offset", offset), ("noise", noise), ("readout_penalty", readout_penalty)):
+            check_between(size, value, 0)
         self.kind, self.readout_penalty = spec.target_kind, readout_penalty
         self.label_smoothing, self.dropped_channels = label_smoothing, dropped_channels
         self.variation = (gain, offset, noise)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from neurodata.batches.batch import Batch
+from neurodata.checks import check_between
 from neurodata.errors import NeurodataError
 
 from ..layers.past import LinearPast
@@ -40,7 +41,7 @@ class Forecast(Task):
     Raises
     ------
     NeurodataError
-        If the longest horizon is not shorter than the window.
+        If the longest horizon is not shorter than the window, or the share is not between 0 and 1.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Forecast(Task):
     ) -> None:
         super().__init__(network, learning_rate=learning_rate, weight_decay=weight_decay, warmup_steps=warmup_steps)
         self.save_hyperparameters(ignore=["network"])
+        check_between("dropped_channels", dropped_channels, 0, 1)
         spec = network.spec
         self.horizons_seconds = tuple(map(float, horizons_seconds))
         possible = bool(horizons_seconds) and all(0 < h < spec.window_seconds for h in self.horizons_seconds)

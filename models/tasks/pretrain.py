@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from neurodata.batches.batch import Batch
-from neurodata.checks import check_option
+from neurodata.checks import check_between, check_option
 from neurodata.errors import NeurodataError
 
 from ..losses import masked_mean, negative_binomial_loss, per_count, poisson_loss, where_counted
@@ -81,9 +81,15 @@ class Pretrain(Task):
     ) -> None:
         super().__init__(network, learning_rate=learning_rate, weight_decay=weight_decay, warmup_steps=warmup_steps)
         self.save_hyperparameters(ignore=["network"])
-        for share in (hidden_patches, hidden_channels, hidden_regions, hidden_futures, latent_momentum):
-            if not 0 <= share <= 1:
-                raise NeurodataError(f"a hidden share lies between 0 and 1, and so does latent_momentum; got {share!r}")
+        shares = {
+            "hidden_patches": hidden_patches,
+            "hidden_channels": hidden_channels,
+            "hidden_regions": hidden_regions,
+        }
+        for name, share in {**shares, "hidden_futures": hidden_futures, "latent_momentum": latent_momentum}.items():
+            check_between(name, share, 0, 1)
+        check_between("patch_seconds", patch_seconds, 0, network.spec.window_seconds)
+        check_between("latent_weight", latent_weight, 0)
         check_option("count_loss", count_loss, COUNT_LOSSES)
         check_option("field_loss", field_loss, FIELD_LOSSES)
         self.field_loss, self.patch_seconds = field_loss, patch_seconds
@@ -153,6 +159,7 @@ class Pretrain(Task):
         """Return the loss over hidden, recorded values, the mean over modalities."""
         sums: dict[int, list[tuple[Tensor, Tensor]]] = {}
         latent = []
+        self.latent_spread = None
         for one in [batch] if isinstance(batch, Batch) else batch:
             ids = self.modality_ids[one.channel_ids[one.present]]
             modality = int(ids.mode().values) if ids.numel() else 0
@@ -197,7 +204,10 @@ class Pretrain(Task):
             whole = self.following.eval().encode(self.network.see(batch))
             wanted = functional.layer_norm(whole.values, whole.values.shape[-1:])
             heard = whole.heard[..., None, None].expand_as(wanted)
-        self.latent_spread = float(latents.values.detach().flatten(0, 2).std(0).mean())
+            told = whole.values[whole.heard]
+        # Of each latent, as they begin apart, and of the copy, as dropout would look like spread; the lowest of all sources.
+        spread = float(told.std(0).mean()) if len(told) > 1 else 1.0
+        self.latent_spread = spread if self.latent_spread is None else min(spread, self.latent_spread)
         errors = functional.smooth_l1_loss(self.foresee(latents.values), wanted, reduction="none")
         return masked_mean(errors, heard)
 

@@ -130,7 +130,7 @@ def test_patches_whole_neurons_and_futures_are_hidden_as_such(spec, batch_of, ne
 
 @pytest.mark.parametrize("share", [-0.1, 1.5])
 def test_impossible_shares_are_refused(spec, network_of, share):
-    with pytest.raises(NeurodataError, match=r"a hidden share lies between 0 and 1, got"):
+    with pytest.raises(NeurodataError, match=r"hidden_patches must be between 0 and 1, got"):
         make_task("pretrain", network_of("linear", spec), {"hidden_patches": share})
 
 
