@@ -35,7 +35,8 @@ class Patching(NamedTuple):
 
         Dong et al. 2025 (BrainHarmonix): patches are of equal seconds, ``round(seconds / TR)`` samples.
         """
-        return max(1, round(self.seconds * rate_hz))
+        # A clock in float32 misses by its last bits: a patch of 62.5 samples must not be 62 in one window, 63 in another.
+        return max(1, round(round(self.seconds * rate_hz, 3)))
 
 
 FAMILIES = ("other", "calcium", "spikes", "electrical", "fmri")
