@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import math
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -69,8 +69,12 @@ class Channel:
 
 def _is_place(value: Any) -> bool:
     """Whether a JSON value is a place, or nowhere: three finite numbers, or none."""
-    numbers = isinstance(value, (list, tuple)) and all(type(v) in (int, float) and math.isfinite(v) for v in value)
-    return numbers and len(value) in (0, 3)
+    return isinstance(value, (list, tuple)) and len(value) in (0, 3) and all(_is_number(v) for v in value)
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a JSON value is a finite number; JSON writes whole numbers that no float can hold."""
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max
 
 
 @dataclass(frozen=True)
@@ -207,4 +211,6 @@ def _is_a(value: Any, wanted: Any) -> bool:
     """Whether a JSON value is what a field wants; true and false are no numbers, a list holds text only."""
     if isinstance(value, list):
         return wanted is list and all(isinstance(entry, str) for entry in value)
+    if isinstance(value, int) and not _is_number(value):
+        return False
     return isinstance(value, wanted) and not isinstance(value, bool)
