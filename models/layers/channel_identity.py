@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from neurodata.windows.spec import BY_ID, BY_LABEL, Channel, DataSpec
 
+from ..losses import share_count
 from .patches import FAMILIES, family_of
 
 SCALE_METRES = {"other": 1e-2, "calcium": 1e-4, "spikes": 1e-3, "electrical": 0.1, "fmri": 0.1}
@@ -87,8 +88,10 @@ class ChannelIdentity(nn.Module):
         channel_ids, recorded
             ``(batch, channel)``; ``recorded`` is whether a channel has any value.
         """
-        here = channel_ids[recorded]
-        self.get_buffer("own_met")[here] = True
+        counts = torch.zeros(len(self.get_buffer("own_met")), dtype=torch.long, device=channel_ids.device)
+        counts = counts.index_add(0, channel_ids.flatten(), recorded.flatten().long())
+        here = share_count(counts) > 0  # in training on several devices: met by any of them
+        self.get_buffer("own_met").logical_or_(here)
         for what in SHARED:
             self.get_buffer(f"{what}_met")[self.get_buffer(f"{what}_ids")[here]] = True
 
