@@ -17,7 +17,7 @@ from neurodata.errors import NeurodataError
 from neurodata.recording.recording import Recording
 from neurodata.store.store import open_store
 from neurodata.store.write import write_recording
-from neurodata.windows.select import make_windows
+from neurodata.windows.select import Windows, first_samples, make_windows
 from neurodata.windows.splits import Stretch, split_by
 
 from .adapt import encoder_of
@@ -25,7 +25,7 @@ from .carry_over import carry_over
 from .open_like import open_like
 
 OVERLAP = 2
-"""Windows that a moment lies in; of each, the middle half is kept, where most lies around it."""
+"""Windows that a moment lies in; of each, about the middle half is kept, where most lies around it."""
 
 
 def embed(
@@ -33,7 +33,8 @@ def embed(
 ) -> xr.DataArray:
     """Return the latents of a recording, ``(time, latent)``.
 
-    Windows overlap by half, and of each the middle is kept. Channels that the model has never seen are known by their
+    Windows overlap by about half, whole steps of the encoder's grid apart, and of each the middle is kept; less than a
+    step may be left at the end. Channels that the model has never seen are known by their
     name, place and modality.
 
     Parameters
@@ -78,25 +79,47 @@ def embed(
 @torch.no_grad()
 def _embed(network: Any, data: Any, stretch: Stretch) -> xr.DataArray:
     """Latents of overlapping windows put together on the grid of steps."""
-    windows = make_windows([stretch], data.rate_hz, data.window_seconds, data.window_seconds / OVERLAP)
+    n_samples = _step_samples(network, data)
+    windows = _on_the_grid(stretch, data, n_samples)
     loader = WindowLoader(data.windows_dataset(windows), 16, collate_fn=collate)
+    start = windows.locate(0)[1]
     found: dict[int, tuple[float, Any]] = {}
-    n_samples = 1
     for batch in loader:
         latents = network.encode(network.see(batch))
-        n_samples = latents.tokens.n_samples
+        assert latents.tokens.n_samples == n_samples
         values = latents.values.flatten(2).float().numpy()
         heard, n_steps = latents.heard.numpy(), values.shape[1]
         for row, begin in enumerate(batch.first.tolist()):
             for step in range(n_steps):
                 sample = begin + step * n_samples
                 to_middle = abs(step - (n_steps - 1) / 2)
-                kept = found.get(sample // n_samples)
+                kept = found.get((sample - start) // n_samples)
                 if kept is None or to_middle < kept[0]:
                     vector = values[row, step] if heard[row, step] else np.full(values.shape[2], np.nan, np.float32)
-                    found[sample // n_samples] = (to_middle, (sample, vector))
-    rows = [found[key][1] for key in sorted(found)]
-    time = np.array([sample for sample, _ in rows]) / data.rate_hz + n_samples / data.rate_hz / 2
-    array = np.stack([vector for _, vector in rows])
+                    found[(sample - start) // n_samples] = (to_middle, vector)
+    keys = sorted(found)
+    time = (start + (np.array(keys) + 0.5) * n_samples) / data.rate_hz
+    array = np.stack([found[key][1] for key in keys])
     attributes = {"recording_id": stretch.recording_id, "encoder": type(network).__name__.lower()}
     return xr.DataArray(array, {"time": time}, ("time", "latent"), "latents", attributes)
+
+
+def _step_samples(network: Any, data: Any) -> int:
+    """Samples of a step of the encoder's grid."""
+    spec = data.spec
+    family = network.identity.family_here(
+        torch.arange(1, spec.n_channel_ids), torch.ones(len(spec.vocabulary), dtype=torch.bool)
+    )
+    return min(int(network.patching(family).n_samples(data.rate_hz)), int(spec.window_samples))
+
+
+def _on_the_grid(stretch: Stretch, data: Any, n_samples: int) -> Windows:
+    """Windows of a stretch that begin whole steps apart, so that all have the same grid."""
+    begin, end = (int(edge[0]) for edge in first_samples([stretch], data.rate_hz))
+    length = int(data.spec.window_samples)
+    last = begin + max(0, end - begin - length) // n_samples * n_samples
+    stride = max(1, length // OVERLAP // n_samples) * n_samples
+    rate_hz = data.rate_hz
+    return make_windows(
+        [Stretch(stretch.recording_id, begin / rate_hz, (last + length) / rate_hz)], rate_hz, data.window_seconds, stride / rate_hz
+    )  # fmt: skip
