@@ -351,8 +351,10 @@ class RecordingDataModule(lightning.LightningDataModule):
             raise NeurodataError(f"target {self.target!r} has no classes to count")
         return count_classes(self._targets(stretches), self.spec.n_outputs)
 
-    def target_statistics(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return mean and standard deviation of a continuous target over training samples, each ``(output,)``.
+    def target_statistics(
+        self, stretches: Sequence[Stretch] | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return mean and standard deviation of a continuous target over training samples, or some stretches, each ``(output,)``.
 
         The deviation of an output that never changes is 1.
 
@@ -363,4 +365,4 @@ class RecordingDataModule(lightning.LightningDataModule):
         """
         if self.spec.target_kind != "continuous":
             raise NeurodataError(f"target {self.target!r} is not continuous, so it has no mean")
-        return describe_outputs(self._targets(), self.spec.classes, self.target)
+        return describe_outputs(self._targets(stretches), self.spec.classes, self.target)
