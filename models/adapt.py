@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from torch import nn
 
 from neurodata import names
@@ -23,7 +25,7 @@ from neurodata.recording.recording import Recording
 from neurodata.store.store import Store, open_store
 from neurodata.store.write import write_recording
 from neurodata.windows.select import Windows, make_windows
-from neurodata.windows.spec import CLASS, NO_TARGET
+from neurodata.windows.spec import CLASS, NO_TARGET, DataSpec
 from neurodata.windows.splits import Stretch, split_by
 
 from .build import make_task
@@ -113,11 +115,18 @@ def adapt(
         opened.setup()
         stretches = _shortened(opened, minutes)
         loader = _loader(opened, stretches, windows, steps, batch_size, seed)
+        torch.manual_seed(seed)  # of whatever the network has to begin anew
         network = carry_over(encoder, opened.spec)
         if strategy == RESET:
             nn.init.zeros_(network.identity.own.weight)
         task = _make_task(model, network, opened, stretches, learning_rate, dict(options or {}))
+        if strategy == IDENTITY and not _knows_target(model, opened.spec):
+            strategy = HEAD  # a new readout says nothing until it has learned
+        others = network.identity.own.weight[1 + len(opened.spec.vocabulary) :]
+        before = others.detach().clone()
         _train(task, loader, strategy, steps, seed)
+        with torch.no_grad():
+            others.copy_(before)  # of channels that the data lack; the weight decay has pulled at them
     return task.eval()
 
 
@@ -141,6 +150,8 @@ def learning_curve(
         One row per sample and output: ``minutes``, ``recording``, ``time`` (seconds), ``output``, ``truth``, ``prediction`` (of
         classes their probability, and whether it was that class). Score it beside a baseline of the same minutes.
     """
+    if data.spec.target_kind == NO_TARGET or not len(minutes):
+        raise NeurodataError("a learning curve needs minutes=[…], and data that were opened with a target to predict")
     tables = []
     for amount in minutes:
         task = adapt(model, data, minutes=amount, **how)
@@ -180,11 +191,23 @@ def _windows_of(encoder: Perceiver, data: Any, target: str, inputs: str) -> Iter
     with tempfile.TemporaryDirectory(prefix="neurodata-adapt-") as folder:
         if isinstance(data, (Recording, list, tuple)):
             found = [data] if isinstance(data, Recording) else list(data)
+            _check_recordings(found)
             for recording in found:
                 write_recording(recording, Path(folder) / "store")
             data = Path(folder) / "store"
+        if not isinstance(data, (Store, str, Path)):
+            _check_recordings([data])
         store = data if isinstance(data, Store) else open_store(data)
         yield open_like(encoder.spec, store, split_by("recording"), target=target, inputs=inputs, cache=Path(folder) / "cache")  # fmt: skip
+
+
+def _check_recordings(found: Sequence[Any]) -> None:
+    other = [type(one).__name__ for one in found if not isinstance(one, Recording)]
+    if other or not found:
+        raise NeurodataError(
+            "data are a RecordingDataModule, a store or its folder, or one or more recordings; got "
+            + (", ".join(other) or "no recording")
+        )
 
 
 def _shortened(data: RecordingDataModule, minutes: float | None) -> list[Stretch]:
@@ -220,36 +243,53 @@ def _make_task(model: Any, network: Perceiver, data: RecordingDataModule, stretc
     if spec.target_kind == CLASS:
         options.setdefault("class_counts", data.target_counts(stretches).tolist())
     else:
-        mean, std = data.target_statistics()
+        mean, std = data.target_statistics(stretches)
         options.setdefault("output_mean", mean.tolist())
         options.setdefault("output_std", std.tolist())
     task = make_task("decode", network, options)
-    before = getattr(model, "head", None)
-    same = getattr(getattr(model, "network", None), "spec", None)
-    if (
-        isinstance(before, nn.Linear)
-        and same is not None
-        and (same.target, same.classes) == (spec.target, spec.classes)
-    ):
-        task.head.load_state_dict(before.state_dict())  # the same target: its readout is known already
+    if _knows_target(model, spec):
+        task.head.load_state_dict(model.head.state_dict())
     return task
+
+
+def _knows_target(model: Any, spec: DataSpec) -> bool:
+    """Whether a model has a readout of the same target already, or there is nothing to read."""
+    if spec.target_kind == NO_TARGET:
+        return True
+    known = getattr(getattr(model, "network", None), "spec", None)
+    same = known is not None and (known.target, known.classes) == (spec.target, spec.classes)
+    return same and isinstance(getattr(model, "head", None), nn.Linear)
 
 
 def _train(task: Any, loader: WindowLoader, strategy: str, steps: int, seed: int) -> None:
     if strategy == PROGRESSIVE:
         first = max(1, steps // 3)
         _choose(task, HEAD)
-        fit(task, loader, steps=first, seed=seed)
+        _fit(task, loader, first, seed)
         _choose(task, FULL)
-        fit(task, loader, steps=max(1, steps - first), seed=seed + 1)
+        _fit(task, loader, max(1, steps - first), seed + 1)
         return
     if strategy == LORA:
         add_low_rank(task.network, _ENCODER, LORA_RANK, LORA_ALPHA)
+        if hasattr(task, "following"):
+            task.following = copy.deepcopy(task.network)  # it follows layer by layer, so it has the same ones
     _choose(task, strategy)
+    _fit(task, loader, steps, seed)
+    for name, parameter in task.named_parameters():
+        parameter.requires_grad_(not name.startswith("following."))
+    merge_low_rank(task)
+    if hasattr(task, "following"):
+        task.following.requires_grad_(False)
+
+
+def _fit(task: Any, loader: WindowLoader, steps: int, seed: int) -> None:
+    """Train what learns; what does not is afterwards the same to the last bit."""
+    fixed = {name: p.detach().clone() for name, p in task.named_parameters() if not p.requires_grad}
     fit(task, loader, steps=steps, seed=seed)
-    for parameter in task.parameters():
-        parameter.requires_grad_(True)
-    merge_low_rank(task.network)
+    with torch.no_grad():
+        for name, parameter in task.named_parameters():
+            if name in fixed:
+                parameter.copy_(fixed[name])  # a moving average of equal weights differs in its last bits
 
 
 def _choose(task: Any, strategy: str) -> None:
