@@ -63,6 +63,9 @@ def check_run(fold: Fold) -> None:
     _check_windows(fold)
     with about("recipe.devices"):
         check_devices(recipe.devices, "auto")
+    with about("recipe.precision"):
+        if recipe.precision == "16-mixed" and not torch.cuda.is_available():
+            raise NeurodataError("16-mixed needs a GPU; take bf16-mixed")
     with about("recipe.views"):
         make_views(recipe.views)
     with about("recipe.inputs"):

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 import neurodata as nd
@@ -198,6 +199,11 @@ def test_a_file_that_holds_no_settings_is_refused(train, text, told):
     assert (code, found.count("error:")) == (1, 1)
     assert f"error: 'c.yaml' {told}" in found
     assert not Path("runs").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU has what is asked for")
+def test_precision_that_only_a_gpu_has_is_refused_without_one(train):
+    check_refused(train("recipe.precision=16-mixed"), "recipe.precision", "16-mixed needs a GPU; take bf16-mixed")
 
 
 @pytest.mark.parametrize("change", ["recipe.decode.steps", "--resumee", "--runs"])

@@ -10,6 +10,7 @@ import torch
 
 import neurodata as nd
 from neurodata.batches.datamodule import RecordingDataModule
+from neurodata.batches.mixture import Mixture
 from neurodata.errors import NeurodataError
 from neurodata.models.checkpoints import make_network, make_task
 from neurodata.models.processes import check_devices
@@ -86,6 +87,27 @@ def test_two_processes_learn_as_one_does(store, name, target):
         loader = data_of(store, target, 4).test_dataloader()
         (found,), (other,) = (decode(fitted.task, loader) for fitted in (one, two))
         np.testing.assert_allclose(other.values, found.values, atol=1e-5)
+
+
+def mixture_of(store, batch_size):
+    """Two sources: neurons that stand for themselves, and the wheel."""
+    options = {"split": nd.split_by("subject", test=["worm3"]), "identity": "recording_channel", "seed": 3}
+    options |= {"window_seconds": 12.0, "batch_size": batch_size, "batches_per_epoch": 4}
+    return Mixture({name: RecordingDataModule(store, inputs=name, **options) for name in ("calcium", "wheel")})
+
+
+@pytest.mark.slow
+def test_two_processes_learn_from_a_mixture_as_one_does(store):
+    """A step sees a batch of every source; each process takes its share of each."""
+    found = []
+    for devices in (1, 2):
+        data = mixture_of(store, 8 // devices)
+        data.setup()
+        torch.manual_seed(0)
+        task = make_task("pretrain", make_network("gru", data.spec, {"width": 8, "dropout": 0.0}), {})
+        settings = {"steps": 5, "seed": 0, "precision": "64-true", "accelerator": "cpu", "curve_every": 1}
+        found.append(fit(task, data.train_dataloader(), devices=devices, average_decay=None, **settings))
+    check_the_same(*found)
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import Callback
 from safetensors.torch import load_file
 
 from neurodata.batches.datamodule import RecordingDataModule
+from neurodata.batches.mixture import Mixture
 from neurodata.errors import NeurodataError
 from neurodata.models.checkpoints import make_network, make_task, save_pretrained
 from neurodata.models.task import Task
@@ -234,6 +235,20 @@ def test_a_batch_of_several_sources_names_the_recordings_of_all(data, worms):
         fit(broken, loaders, steps=3, seed=0)
 
 
+def test_a_mixture_names_the_recordings_of_all_its_sources(worms):
+    options = {"window_seconds": 6.0, "rate_hz": 3.0, "batch_size": 3, "identity": "recording_channel"}
+    sources = {
+        name: RecordingDataModule(worms, inputs=name, split=split_by("subject", test=test), **options)
+        for name, test in (("calcium", ["w2", "w3"]), ("wheel", ["w1", "w2"]))
+    }
+    mixture = Mixture(sources)
+    mixture.setup()
+    task = make_task("pretrain", make_network("linear", mixture.spec, {}), {})
+    spoil_loss(task)
+    with pytest.raises(NeurodataError, match=r"the loss became nan at step 0; .* windows of made_up/w1, made_up/w3$"):
+        fit(task, mixture.train_dataloader(), steps=3, seed=0)
+
+
 class Stop(Callback):
     def __init__(self, step):
         self.step = step
@@ -272,6 +287,26 @@ def test_a_training_resumed_after_its_last_step_gives_what_it_gave(data, tmp_pat
     assert again.curve.equals(whole.curve)
     kept = load_file(tmp_path / "saved/model.safetensors")
     assert all(torch.equal(value, kept[name]) for name, value in again.task.state_dict().items())
+
+
+def test_a_state_of_other_settings_or_a_damaged_one_is_refused(data, worms, tmp_path):
+    fit(task_of(data), data.train_dataloader(), steps=7, seed=0, folder=tmp_path)
+    other = Decode(make_network("gru", data.spec, {}))
+    told = r"the state to resume from is of another model: network\.\S+ has the shape None there and \(\d.* here; give"
+    with pytest.raises(NeurodataError, match=told):
+        fit(other, data.train_dataloader(), steps=9, seed=0, folder=tmp_path)
+    larger = RecordingDataModule(
+        worms, inputs="calcium", target="state", window_seconds=6.0, rate_hz=3.0, batch_size=3,
+        batches_per_epoch=PER_EPOCH, split=split_by("subject", test=["w3"]), scaling="recording",
+    )  # fmt: skip
+    with pytest.raises(NeurodataError, match=r"the saved"):
+        fit(task_of(data), larger.train_dataloader(), steps=9, seed=0, folder=tmp_path)
+    state = tmp_path / "last.ckpt"
+    state.write_bytes(state.read_bytes()[:-100])
+    with pytest.raises(
+        NeurodataError, match=r"the state '.*last.ckpt' is damaged; delete it to begin this training anew"
+    ):
+        fit(task_of(data), data.train_dataloader(), steps=9, seed=0, folder=tmp_path)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="half precision needs a GPU")
