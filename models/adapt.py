@@ -284,7 +284,7 @@ def _train(task: Any, loader: WindowLoader, strategy: str, steps: int, seed: int
 
 def _fit(task: Any, loader: WindowLoader, steps: int, seed: int) -> None:
     """Train what learns; what does not is afterwards the same to the last bit."""
-    fixed = {name: p.detach().clone() for name, p in task.named_parameters() if not p.requires_grad}
+    fixed = {name: p.detach().clone() for name, p in task.named_parameters() if not (p.requires_grad or name.startswith("following."))}  # fmt: skip
     fit(task, loader, steps=steps, seed=seed)
     with torch.no_grad():
         for name, parameter in task.named_parameters():
