@@ -66,15 +66,22 @@ def train_in_processes(
                 raise NeurodataError(told.read_text(encoding="utf-8")) from None
             raise
         except ProcessExitedException as error:
-            raise NeurodataError(
-                f"one of the {course.devices} processes that trained ended with exit code {error.exit_code}, as a "
-                "process does that is killed or has no memory left; take fewer devices or smaller batches"
-            ) from error
+            raise NeurodataError(f"one of the {course.devices} processes that train {_end(error)}") from error
         weights = load_file(Path(shared, _WEIGHTS))
         task.to(next(value.dtype for value in weights.values() if value.is_floating_point()))  # 64-true changes it
         task.load_state_dict(weights)
         rows: list[dict[str, Any]] = json.loads(Path(shared, _CURVE).read_text(encoding="utf-8"))
     return rows
+
+
+def _end(error: ProcessExitedException) -> str:
+    if error.exit_code < 0:
+        killed = f"was killed (signal {-error.exit_code}), as a system does that has no memory left"
+        return f"{killed}; take fewer devices or smaller batches"
+    return (
+        f"ended with exit code {error.exit_code} before it began; what it said stands above. A script that trains on "
+        'several devices must do so under if __name__ == "__main__":'
+    )
 
 
 def _free_port() -> int:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.callbacks import Callback
 
 import neurodata as nd
 from neurodata.batches.datamodule import RecordingDataModule
@@ -140,6 +145,50 @@ def test_a_training_that_diverges_on_two_devices_says_so_once_and_is_resumed(sto
     found = trained(store, "decode", "state", 2, folder=tmp_path)
     assert found.curve["step"].tolist() == list(range(1, STEPS + 1))
     assert found.curve["value"].iloc[-1] < found.curve["value"].iloc[0]
+
+
+class Die(Callback):
+    """The second process is killed in its third step."""
+
+    def on_train_batch_start(self, trainer, *_):
+        if trainer.global_rank == 1 and trainer.global_step == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_ends_the_training(store):
+    with pytest.raises(
+        NeurodataError, match=r"one of the 2 processes that train was killed \(signal 9\), .* take fewer"
+    ):
+        trained(store, "decode", "state", 2, callbacks=[Die()])
+
+
+SCRIPT = """
+import neurodata as nd
+from neurodata.batches.datamodule import RecordingDataModule
+from neurodata.models.checkpoints import make_network, make_task
+from neurodata.models.train import fit
+
+split = nd.split_by("subject", test=["worm3"])
+data = RecordingDataModule("store", inputs="calcium", target="state", split=split, window_seconds=12.0, batch_size=2)
+task = make_task("decode", make_network("linear", data.spec, {}), {})
+if GUARD:
+    print("curve", fit(task, data.train_dataloader(), steps=2, seed=0, devices=2, accelerator="cpu").curve.shape)
+"""
+
+
+@pytest.mark.slow
+def test_a_script_trains_on_several_devices_if_it_can_be_imported(store):
+    for guard, code, told in (
+        ('__name__ == "__main__"', 0, "curve (1, 3)"),
+        ("True", 1, 'under if __name__ == "__main__":'),
+    ):
+        (store.parent / "script.py").write_text(SCRIPT.replace("GUARD", guard), encoding="utf-8")
+        done = subprocess.run(
+            [sys.executable, "script.py"], cwd=store.parent, capture_output=True, text=True, timeout=600
+        )
+        assert (done.returncode, told in done.stdout + done.stderr) == (code, True), done.stderr
+        assert (done.stderr == "") == (code == 0)
 
 
 @pytest.mark.parametrize("devices", [0, -1, 1.5, True])
