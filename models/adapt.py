@@ -31,6 +31,7 @@ from neurodata.windows.splits import Stretch, split_by
 from .build import make_task
 from .carry_over import carry_over
 from .layers.lora import add_low_rank, merge_low_rank
+from .linear_start import LinearReadout, fit_readout
 from .networks.perceiver import Perceiver
 from .open_like import open_like
 from .task import Task
@@ -47,6 +48,9 @@ IDENTITY, HEAD, LORA, FULL, PROGRESSIVE, RESET = STRATEGIES = (
 
 LORA_RANK, LORA_ALPHA = 8, 16.0
 """Hu et al. 2022, section 7.2: a rank of 8 is as good as larger ones; the product counts twice."""
+
+AVERAGED = 10
+"""The weights kept are a moving average over about a tenth of the steps, over 50 steps at most."""
 
 _READOUT = ("behaviour", "moments", "tell", "told")
 """Parts of the encoder that tell a behaviour; masked prediction leaves them as they began."""
@@ -68,6 +72,7 @@ def adapt(
     batch_size: int = 16,
     seed: int = 0,
     windows: Windows | None = None,
+    linear_start: bool | LinearReadout = True,
     options: Mapping[str, Any] | None = None,
 ) -> Any:
     """Return a task trained on new recordings, from a pretrained encoder; the model itself is left as it is.
@@ -97,6 +102,10 @@ def adapt(
         Of the training.
     windows
         Windows to draw from instead of all of the training part, for example those around trials.
+    linear_start
+        Whether the linear readout of lagged activity (the option ``lagged_readout``) begins as ridge or logistic regression
+        and stays so, and the encoder learns what it misses; or such a readout, fitted before. See
+        `neurodata.models.linear_start`.
     options
         Of the task.
 
@@ -122,6 +131,9 @@ def adapt(
         task = _make_task(model, network, opened, stretches, learning_rate, dict(options or {}))
         if strategy == IDENTITY and not _knows_target(model, opened.spec):
             strategy = HEAD  # a new readout says nothing until it has learned
+        if linear_start and getattr(task, "lagged", None) is not None:
+            given = isinstance(linear_start, LinearReadout)
+            (linear_start if given else fit_readout(task, loader.dataset, seed=seed)).apply(task)
         others = network.identity.own.weight[1 + len(opened.spec.vocabulary) :]
         before = others.detach().clone()
         _train(task, loader, strategy, steps, seed)
@@ -285,7 +297,9 @@ def _train(task: Any, loader: WindowLoader, strategy: str, steps: int, seed: int
 def _fit(task: Any, loader: WindowLoader, steps: int, seed: int) -> None:
     """Train what learns; what does not is afterwards the same to the last bit."""
     fixed = {name: p.detach().clone() for name, p in task.named_parameters() if not (p.requires_grad or name.startswith("following."))}  # fmt: skip
-    fit(task, loader, steps=steps, seed=seed)
+    # As long a memory as the training is: over 20 steps an average of the last 50 would be where it began.
+    decay = min(0.98, 1 - AVERAGED / steps) if steps > AVERAGED else None
+    fit(task, loader, steps=steps, seed=seed, average_decay=decay)
     with torch.no_grad():
         for name, parameter in task.named_parameters():
             if name in fixed:
@@ -294,8 +308,12 @@ def _fit(task: Any, loader: WindowLoader, steps: int, seed: int) -> None:
 
 def _choose(task: Any, strategy: str) -> None:
     """Let only those parameters learn that a strategy trains."""
+    fixed = getattr(task, "lagged", None) is not None and not task.lagged.bias.requires_grad
     for name, parameter in task.named_parameters():
-        parameter.requires_grad_(strategy == FULL or _learns(name, strategy))
+        learns = strategy == FULL or _learns(name, strategy)
+        parameter.requires_grad_(
+            learns and not (fixed and name.startswith("lagged.")) and not name.startswith("following.")
+        )
 
 
 def _learns(name: str, strategy: str) -> bool:

@@ -74,7 +74,7 @@ def _carried(network: Perceiver, made: Perceiver) -> dict[str, Tensor]:
     before, after = network.state_dict(), made.state_dict()
     carried = {name: before[name] for name in after if name in before and before[name].shape == after[name].shape}
     tables = {"met": (network.spec.vocabulary, made.spec.vocabulary)}
-    tables |= {f"identity.own{what}": tables["met"] for what in ("_met", ".weight")}
+    tables |= dict.fromkeys(("identity.own_met", "identity.own.weight", "count_scale.sums"), tables["met"])
     for what in SHARED:
         keys = (network.identity.keys[what], made.identity.keys[what])
         tables |= {f"identity.{what}{part}": keys for part in ("_met", ".weight")}

@@ -157,7 +157,10 @@ def train_here(
     lightning.seed_everything(course.seed, verbose=False)
     curve = Curve(course.curve_every)
     callbacks: list[Callback] = [curve, StepSeed(course.seed), Deal([training, validation]), Finish()]
-    callbacks += [EMAWeightAveraging(decay=course.average_decay)] if course.average_decay is not None else []
+    # Buffers are counts and whole numbers (ids): their moving average would be another id by rounding.
+    callbacks += (
+        [EMAWeightAveraging(decay=course.average_decay, use_buffers=False)] if course.average_decay is not None else []
+    )
     state = None
     if course.folder is not None:
         callbacks.append(KeepState(course.folder, course.validate_every if validation is not None else None))

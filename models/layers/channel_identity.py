@@ -24,12 +24,17 @@ SHARED = ("name", "group", "region")
 """What channels may have in common, each with a table of vectors."""
 
 
+OWN_SPREAD = 0.3
+"""Of the vectors of their own that channels begin with of which nothing else is known; as of names."""
+
+
 class ChannelIdentity(nn.Module):
     """Sum of learned vectors: the name, its group of homologues, the region, the place, the modality, and the channel's own.
 
     A name that was in no training recording, like one that nobody gave, is "unknown", never an error: a learned vector
     that also stands in for what is dropped at random in training, so that it means something. A channel's own vector
-    begins at zero and says how it departs from what its name, place and kind let expect.
+    says how it departs from what its name, place and kind let expect: it begins at zero, or at random where neither name
+    nor place is known.
 
     Parameters
     ----------
@@ -74,7 +79,11 @@ class ChannelIdentity(nn.Module):
         self.placeless = nn.Parameter(torch.zeros(width))
         for table, spread in ((self.name, 0.3), (self.group, 0.3), (self.region, 0.1), (self.family, 0.1)):
             nn.init.normal_(table.weight, std=spread)
-        nn.init.zeros_(self.own.weight)
+        # Channels of which nothing else is known would all begin the same, and learn apart slowly only.
+        alone = [False, *(not name and not channel.position for name, channel in zip(names, channels))]
+        nn.init.normal_(self.own.weight, std=OWN_SPREAD)
+        with torch.no_grad():
+            self.own.weight[~torch.tensor(alone)] = 0.0
         self.default_family = max(families, key=families.count) if families else FAMILIES[0]
 
     def _keep(self, name: str, values: Sequence[object]) -> None:

@@ -82,16 +82,30 @@ class LaggedReadout(nn.Module):
         self.weight = nn.Parameter(torch.zeros(max(spec.group_ids) + 1, 2 * len(self.lags), n_outputs))
         self.bias = nn.Parameter(torch.zeros(n_outputs))
 
-    def forward(self, inputs: Inputs) -> Tensor:
-        """Return ``(batch, time, output)``."""
+    def terms(self, inputs: Inputs) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what is weighed.
+
+        Returns
+        -------
+        lagged
+            Values and slopes at every lag, ``(batch, time, channel, feature)``.
+        share
+            How much a channel counts in its group, ``(batch, channel)``.
+        groups
+            Its group, ``(batch, channel)``.
+        """
         steep = slope(inputs.values, inputs.visible, self.rate_hz) * self.slope_scale
         both = torch.stack([inputs.values, steep], -1)
         length = both.shape[1]
         position = torch.arange(length, device=both.device)
         shifted = [both[:, (position + lag).clamp(0, length - 1)] for lag in self.lags]
-        lagged = torch.cat(shifted, -1)
         share = group_share(self.group_ids, inputs.channel_ids)
-        weight = self.weight[self.group_ids[inputs.channel_ids]] * share[..., None, None]
+        return torch.cat(shifted, -1), share, self.group_ids[inputs.channel_ids]
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        """Return ``(batch, time, output)``."""
+        lagged, share, groups = self.terms(inputs)
+        weight = self.weight[groups] * share[..., None, None]
         found: Tensor = torch.einsum("btk,bko->bto", lagged.flatten(2), weight.flatten(1, 2)) + self.bias
         return found
 

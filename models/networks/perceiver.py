@@ -27,6 +27,7 @@ from ..layers.patches import (
     join_patches,
     to_base,
 )
+from ..layers.running_scale import RunningScale
 from ..losses import LARGEST_LOG_RATE
 from ..network import Inputs, Network
 
@@ -59,6 +60,8 @@ class Tokens(NamedTuple):
     ----------
     content
         Token of each channel and patch, ``(batch, channel, patch, token_width)``.
+    entered
+        What its values alone make of it, 0 where they are, the same shape.
     attended
         Whether a token holds anything visible, bool ``(batch, channel, patch)``.
     who
@@ -72,6 +75,7 @@ class Tokens(NamedTuple):
     """
 
     content: Tensor
+    entered: Tensor
     attended: Tensor
     who: Tensor
     base: Tensor
@@ -171,8 +175,15 @@ class Perceiver(Network):
         self.identity = ChannelIdentity(spec, token_width, dropped_identity)
         here = {family_of(channel.modality) for channel in spec.channels} or {FAMILIES[0]}
         self.families = tuple(family for family in FAMILIES if family in here)
-        self.enter = nn.ModuleDict({name: nn.Linear(_n_entering(name), token_width) for name in self.families})
-        self.gain, self.mix = nn.Linear(token_width, token_width), nn.Linear(token_width, token_width)
+        self.enter = nn.ModuleDict(
+            {name: nn.Linear(_n_entering(name), token_width, bias=False) for name in self.families}
+        )
+        self.gain, self.gain_back = (nn.Linear(token_width, token_width) for _ in range(2))
+        for gain in (self.gain, self.gain_back):
+            nn.init.normal_(gain.weight, std=2.5 * token_width**-0.5)  # channels are told apart from the first step on
+        self.present, self.mix = nn.Linear(1, token_width), nn.Linear(token_width, token_width)
+        self.count_scale = RunningScale(spec.n_channel_ids)
+        self.spectrum_scale = RunningScale(PATCHINGS["electrical"].base_samples // 2)
         self.latents = nn.Parameter(torch.randn(n_latents, width) * 0.3)
         self.token_norm = nn.LayerNorm(token_width)
         self.read = CrossAttention(width, token_width, width, n_heads)
@@ -189,7 +200,6 @@ class Perceiver(Network):
         self.around = nn.ModuleDict({name: nn.Linear(_n_around(name), token_width) for name in self.families})
         self.rebuild = CrossAttention(token_width, width, width, n_heads)
         self.rebuilt = nn.Sequential(nn.LayerNorm(token_width), nn.Linear(token_width, 2 * token_width), nn.GELU(), nn.Linear(2 * token_width, token_width))  # fmt: skip
-        self.gain_back = nn.Linear(token_width, token_width)
         self.back = nn.ModuleDict(
             {name: nn.Linear(token_width, PATCHINGS[name].base_samples) for name in self.families}
         )
@@ -230,18 +240,45 @@ class Perceiver(Network):
         n_samples = min(patching.n_samples(rate_hz), length)
         is_count = self.identity.is_count[inputs.channel_ids]
         values = inputs.values
-        if family == "spikes":  # counts are of bins of any width: as many as fell into the base rate's, stabilised
-            per_bin = (values * (rate_hz / patching.base_rate_hz)).clamp(min=0).sqrt()
-            values = torch.where(is_count[:, None], per_bin, values)
+        if family == "spikes":
+            values = torch.where(
+                is_count[:, None], self._stabilised(inputs, rate_hz / patching.base_rate_hz, is_count), values
+            )
         matrix = as_like(to_base(n_samples, patching.base_samples, family == "spikes"), values)
         base = cut_patches(values, n_samples) @ matrix.T
         share = cut_patches(inputs.visible.to(values.dtype), n_samples).mean(-1, keepdim=True)
-        who = self.identity(inputs.channel_ids)
-        entered = self.enter[family](torch.cat([base, share, *_spectrum(base, family)], -1))
-        mixed = entered * (1 + self.gain(who))[:, :, None] + who[:, :, None]
-        content = mixed + self.mix(functional.gelu(mixed))
         attended = share[..., 0] > 0
-        return Tokens(content, attended, who, base, family, rate_hz, n_samples, length, is_count)
+        who = self.identity(inputs.channel_ids)
+        spectrum = self._spectrum(base, attended) if family == "electrical" else []
+        entered = self.enter[family](torch.cat([base, *spectrum], -1)) * (1 + self.gain(who))[:, :, None]
+        mixed = entered + self.present(share) + who[:, :, None]
+        content = mixed + self.mix(functional.gelu(mixed))
+        return Tokens(content, entered, attended, who, base, family, rate_hz, n_samples, length, is_count)
+
+    def _stabilised(self, inputs: Inputs, per_base_bin: float, is_count: Tensor) -> Tensor:
+        """Counts of bins of any width as those of the base rate's, their square roots centred and of unit spread.
+
+        Anscombe 1948, Biometrika 35:246: the square root of a Poisson count has nearly the same variance at every rate.
+        """
+        roots = (inputs.values * per_base_bin).clamp(min=0).sqrt()
+        if self.training:
+            self.count_scale.see(inputs.channel_ids[:, None], roots, inputs.visible & is_count[:, None])
+        mean, spread = (part.to(roots.dtype)[inputs.channel_ids][:, None] for part in self.count_scale.statistics())
+        return torch.where(inputs.visible, (roots - mean) / spread, roots.new_zeros(()))
+
+    def _spectrum(self, base: Tensor, attended: Tensor) -> list[Tensor]:
+        """Logarithm of each frequency's amplitude in a patch: rhythms have no fixed phase.
+
+        CBraMod (Wang et al. 2025) has amplitudes beside the samples as well.
+        """
+        wide = base.float() if base.dtype in (torch.bfloat16, torch.float16) else base
+        window = torch.hann_window(base.shape[-1], periodic=False, device=base.device, dtype=wide.dtype)
+        found = torch.fft.rfft(wide * window, norm="ortho").abs()[..., 1:].log1p()
+        if self.training:
+            place = torch.arange(found.shape[-1], device=found.device)
+            self.spectrum_scale.see(place, found, attended[..., None].expand(found.shape))
+        mean, spread = (part.to(found.dtype) for part in self.spectrum_scale.statistics())
+        return [((found - mean) / spread * attended[..., None]).to(base.dtype)]
 
     def encode(self, inputs: Inputs) -> Latents:
         """Return the latents of a window."""
@@ -252,7 +289,8 @@ class Perceiver(Network):
         start = self.latents.expand(len(by_step), -1, -1)
         read = self.read(start, self.read.to_key_value(by_step), attended)
         # The sum beside the attention: a weighted mean of many channels would lose what each of them adds.
-        summed = (by_step * attended[..., None]).sum(1) * attended.sum(1, keepdim=True).clamp(min=1).rsqrt()
+        entered = tokens.entered.transpose(1, 2).flatten(0, 1) * attended[..., None]
+        summed = entered.sum(1) * attended.sum(1, keepdim=True).clamp(min=1).rsqrt()
         values = start + read + self.pool(summed).unflatten(-1, start.shape[1:])
         values, heard = values.unflatten(0, (batch, n_steps)), attended.any(-1).view(batch, n_steps)
         seconds = _centres(tokens, inputs.seconds)
@@ -323,26 +361,14 @@ class Perceiver(Network):
         return attention(queries, keys, attended, (offsets.to(dtype), times.to(dtype)))
 
 
-def _n_spectrum(family: str) -> int:
-    """Frequencies of a patch that are entered as such: rhythms have no fixed phase."""
-    return PATCHINGS[family].base_samples // 2 if family == "electrical" else 0
-
-
 def _n_entering(family: str) -> int:
-    return PATCHINGS[family].base_samples + 1 + _n_spectrum(family)
+    """Samples of a patch, and the frequencies of an electrical one."""
+    n_samples = PATCHINGS[family].base_samples
+    return n_samples + n_samples // 2 if family == "electrical" else n_samples
 
 
 def _n_around(family: str) -> int:
     return 4 * PATCHINGS[family].base_samples + 2
-
-
-def _spectrum(base: Tensor, family: str) -> list[Tensor]:
-    """Logarithm of each frequency's amplitude in a patch (CBraMod, Wang et al. 2025, has them beside the samples)."""
-    if not _n_spectrum(family):
-        return []
-    wide = base.float() if base.dtype in (torch.bfloat16, torch.float16) else base
-    window = torch.hann_window(base.shape[-1], periodic=False, device=base.device, dtype=wide.dtype)
-    return [torch.fft.rfft(wide * window, norm="ortho").abs()[..., 1:].log1p().to(base.dtype)]
 
 
 def _around(tokens: Tokens) -> Tensor:
