@@ -37,14 +37,24 @@ class MixtureLoader:
         return min(len(loader) for loader in self.loaders.values())
 
     def __iter__(self) -> Iterator[tuple[Batch, ...]]:
-        for batches in zip(*self.loaders.values()):
+        epochs = [order.epoch for order in self._orders()]
+        sources = [iter(loader) for loader in self.loaders.values()]
+        for batches in zip(*sources):
             yield tuple(renumber(batch, numbers) for batch, numbers in zip(batches, self.numbers.values()))
+        for source in sources:
+            source.close()  # type: ignore[attr-defined]  # a loader's iterator is a generator
+        # The first to end stops the others, which did not see their own end.
+        for order, epoch in zip(self._orders(), epochs):
+            if order.epoch == epoch:
+                order.set_epoch(epoch + 1)
+
+    def _orders(self) -> list[Any]:
+        return [loader.sampler for loader in self.loaders.values() if hasattr(loader.sampler, "set_epoch")]
 
     def set_epoch(self, epoch: int) -> None:
         """Say which epoch comes next; Lightning does."""
-        for loader in self.loaders.values():
-            if hasattr(loader.sampler, "set_epoch"):
-                loader.sampler.set_epoch(epoch)
+        for order in self._orders():
+            order.set_epoch(epoch)
 
     @property
     def sampler(self) -> MixtureLoader:
@@ -69,6 +79,11 @@ class MixtureLoader:
             )
         for name, loader in self.loaders.items():
             loader.load_state_dict(state[name])
+        # Where the shortest source's epoch was over, so was that of all.
+        latest = max((order.epoch for order in self._orders()), default=0)
+        for order in self._orders():
+            if order.epoch < latest:
+                order.set_epoch(latest)
 
 
 def renumber(batch: Batch, numbers: Tensor) -> Batch:
@@ -193,10 +208,14 @@ def _sizes(sources: Mapping[str, Any], batch_size: int, proportions: Mapping[str
     """Windows per step of each source."""
     check_positive("batch_size", batch_size)
     shares = dict(proportions) if proportions is not None else dict.fromkeys(sources, 1.0)
-    if set(shares) != set(sources) or not all(share > 0 for share in shares.values()):
+    if set(shares) != set(sources) or not all(map(_is_share, shares.values())):
         raise NeurodataError(
             f"proportions are a number above 0 for each source ({', '.join(sources)}); got {shares}; leave a source out "
             "of the mixture that is never to be drawn from"
         )
     total = sum(shares.values())
     return {name: max(1, round(batch_size * shares[name] / total)) for name in sources}
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, (int, float)) and 0 < value < float("inf")
