@@ -11,13 +11,24 @@ from torch.nn import functional
 
 from neurodata.catalogue import read_entry
 from neurodata.errors import NeurodataError
-from neurodata.models.checkpoints import make_network
+from neurodata.models.build import make_network
 from neurodata.models.network import Network, make_inputs
 
 SILENT = {
     # Rows that no batch of known channels reads need no gradient; these whole parameters need none for one answer.
-    "features": ("back", "offset"),
-    "reconstruct": ("pools", "gates", "to_hidden", "hidden_norm", "smooth", "to_samples"),
+    "features": ("back", "offset", "rebuild", "rebuilt", "gain_back", "around", "straight"),
+    "reconstruct": (
+        "pools",
+        "gates",
+        "to_hidden",
+        "hidden_norm",
+        "smooth",
+        "to_samples",
+        "behaviour",
+        "moments",
+        "tell",
+        "told",
+    ),
 }
 
 
