@@ -41,11 +41,14 @@ class Trials:
         From a trial's start to its window's.
     labels
         Which trials are taken; empty: all.
+    fewest
+        Labelled trials of each class at the least: of one each no covariance can be told.
     """
 
     intervals: str
     offset_seconds: float
     labels: tuple[str, ...] = ()
+    fewest: int = 1
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,9 @@ class Row:
         Of a row that decodes trials.
     lags_seconds
         Of lagged baselines, 0 left out.
+    readout_lags
+        Of the linear readout of activity that the encoder's task has beside it, 0 included; empty: it has none. It is
+        fitted in closed form, and the encoder learns what it misses.
     network
         Name of the network that is trained beside the encoder, for as many steps; empty: none.
     steps, batch_size
@@ -101,6 +107,7 @@ class Row:
     outputs: tuple[str, ...] = ()
     trials: Trials | None = None
     lags_seconds: tuple[float, ...] = ()
+    readout_lags: tuple[float, ...] = ()
     network: str = ""
     steps: int = 30
     batch_size: int = 16
@@ -131,18 +138,20 @@ def _schalk(runs: tuple[int, ...]) -> tuple[str, ...]:
     return tuple(f"schalk_bci2000_2004/S001R{run:02d}" for run in runs)
 
 
+_STATE_LAGS = (-3.0, -2.0, -1.0, 1.0, 2.0, 3.0)
 _HAND_LAGS = (-0.6, -0.5, -0.4, -0.3, -0.2, -0.1, 0.1, 0.2, 0.3)
 _SPIKE_LAGS = (-0.4, -0.2, -0.08, 0.08, 0.16, 0.24, 0.32, 0.48, 0.64, 0.8, 1.0)
 _HAND: dict[str, Any] = {
     "kind": "time", "inputs": "spike_counts", "target": "hand_velocity", "rate_hz": 20.0, "window_seconds": 2.0,
     "metric": "r2", "blocks": "time", "scaling": "none", "own_identity": "channel_id", "own_scaling": "training",
-    "outputs": ("x", "y"), "lags_seconds": _HAND_LAGS, "network": "gru",
-    "options": {"dropped_channels": 0.2, "gain": 0.0, "offset": 0.0, "noise": 0.0},
+    "outputs": ("x", "y"), "steps": 300, "lags_seconds": _HAND_LAGS,
+    "network": "gru",
+    "options": {"dropped_channels": 0.0, "gain": 0.0, "offset": 0.0, "noise": 0.0},
 }  # fmt: skip
 _EEG: dict[str, Any] = {
     "kind": "recording", "inputs": "eeg", "target": "task", "rate_hz": 128.0, "window_seconds": 3.0,
     "metric": "balanced_accuracy", "blocks": "moment", "identity": "subject_channel", "views": MOTOR_BAND,
-    "network": "eegnet", "options": {"dropped_channels": 0.2, "gain": 0.1, "offset": 0.0, "noise": 0.05},
+    "network": "eegnet", "steps": 40, "options": {"dropped_channels": 0.2, "gain": 0.1, "offset": 0.0, "noise": 0.05},
 }  # fmt: skip
 
 ROWS: dict[str, Row] = {
@@ -151,30 +160,30 @@ ROWS: dict[str, Row] = {
         Row(
             "worm_state", "Worms: motor state of an unseen worm", tuple(f"kato_brain_2015/worm{k}" for k in range(1, 6)),
             "subject", "calcium", "state", 3.0, 24.0, "balanced_accuracy", "fold",
-            lags_seconds=(-3.0, -2.0, -1.0, 1.0, 2.0, 3.0), steps=12,
+            lags_seconds=_STATE_LAGS, readout_lags=(0.0, *_STATE_LAGS), steps=30,
             options={"dropped_channels": 0.4, "gain": 0.1, "offset": 0.1, "noise": 0.05},
         ),
         Row("m1_hand", "M1: hand velocity", ("stevenson_reaching_2011/m1",), **_HAND),
         Row("s1_hand", "S1: hand velocity", ("benjamin_random_target_2018/s1",), **_HAND),
         Row(
             "eeg_fists_feet", "EEG: imagined fists against feet", _schalk((6, 10, 14)), **_EEG,
-            trials=Trials("task", 0.5, ("both_fists", "both_feet")),
+            trials=Trials("task", 0.5, ("both_fists", "both_feet"), fewest=2),
         ),
         Row(
             "eeg_left_right", "EEG: left against right fist, executed", _schalk((3, 7, 11)), **_EEG,
-            trials=Trials("task", 0.5, ("left_fist", "right_fist")),
+            trials=Trials("task", 0.5, ("left_fist", "right_fist"), fewest=2),
         ),
         Row(
             "haxby_objects", "fMRI: eight kinds of objects, one slice",
             tuple(f"haxby_objects_2001/run{k:03d}" for k in range(1, 13)), "recording", "bold", "stimulus", 0.4, 20.0,
             "balanced_accuracy", "fold", identity="subject_channel", own_identity="channel_id", views=NO_LINE,
-            trials=Trials("stimulus", 5.0), options={"dropped_channels": 0.2, "gain": 0.0, "offset": 0.0, "noise": 0.1},
+            trials=Trials("stimulus", 5.0), readout_lags=(0.0,), steps=25, options={"dropped_channels": 0.2, "gain": 0.0, "offset": 0.0, "noise": 0.1},
         ),
         Row(
             "theis_spikes", "Calcium → spikes of an unseen neuron",
             tuple(sorted(f"theis_spikefinder_2016/cell{k}" for k in (1, 2, 3, 4, 7, 8, 9, 10, 11))), "subject",
             "fluorescence", "spikes", 25.0, 4.0, "pearson", "fold", identity="order", own_identity="order",
-            lags_seconds=_SPIKE_LAGS, options={"dropped_channels": 0.0, "gain": 0.3, "offset": 0.2, "noise": 0.05},
+            lags_seconds=_SPIKE_LAGS, readout_lags=(0.0, *_SPIKE_LAGS), steps=40, options={"dropped_channels": 0.0, "gain": 0.3, "offset": 0.2, "noise": 0.05},
         ),
     )
 }  # fmt: skip
