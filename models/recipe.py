@@ -105,7 +105,7 @@ class Recipe(_Settings):
 
     inputs: str = "calcium"
     target: str = "state"
-    identity: Literal["label", "channel_id", "order"] = "label"
+    identity: Literal["label", "channel_id", "order", "recording_channel", "subject_channel"] = "label"
     rate_hz: Positive = 3.0
     window_seconds: Positive = 24.0
     views: list[str | dict[str, Any]] = Field(default_factory=list)
