@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from .attention import rotate
+from .patches import split_last
 
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.05, 300.0
 """Periods of the rotary frequencies: from two bins of spikes to the slowest fluctuation a window of fMRI can hold."""
@@ -16,11 +19,9 @@ CHUNK_STEPS = 64
 
 
 def _turned(x: Tensor, seconds: Tensor) -> Tensor:
-    periods = torch.logspace(_LOG[0], _LOG[1], x.shape[-1] // 2, device=x.device, dtype=seconds.dtype)
+    ends = math.log10(SHORTEST_SECONDS), math.log10(LONGEST_SECONDS)
+    periods = torch.logspace(*ends, x.shape[-1] // 2, device=x.device, dtype=seconds.dtype)
     return rotate(x, seconds, periods)
-
-
-_LOG = torch.tensor([SHORTEST_SECONDS, LONGEST_SECONDS]).log10().tolist()
 
 
 class CrossAttention(nn.Module):
@@ -66,7 +67,7 @@ class CrossAttention(nn.Module):
         return out
 
     def _heads(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
+        return split_last(x, x.shape[-1] // self.n_heads).transpose(1, 2)
 
 
 class LatentBlock(nn.Module):
@@ -99,8 +100,9 @@ class LatentBlock(nn.Module):
         seconds
             Time of each step, ``(step,)``.
         """
-        x = x + self.dropout(self._attend(self.norm(x), attended, seconds))
-        return x + self.dropout(self.feed_forward(self.ahead(x)))
+        heard: Tensor = x + self.dropout(self._attend(self.norm(x), attended, seconds))
+        thought: Tensor = heard + self.dropout(self.feed_forward(self.ahead(heard)))
+        return thought
 
     def _attend(self, x: Tensor, attended: Tensor, seconds: Tensor) -> Tensor:
         """Within the window, or each chunk of a longer one with the chunks before and after it."""
@@ -108,11 +110,11 @@ class LatentBlock(nn.Module):
         projected = self.attention.to_key_value(x)
         attended, times = attended.repeat_interleave(n_latents, 1), seconds.repeat_interleave(n_latents)
         if n_steps <= CHUNK_STEPS:
-            found = self.attention(x.flatten(1, 2), projected.flatten(1, 2), attended, (times, times))
+            found: Tensor = self.attention(x.flatten(1, 2), projected.flatten(1, 2), attended, (times, times))
             return found.view_as(x)
         size = CHUNK_STEPS * n_latents
         lacking = -n_steps % CHUNK_STEPS * n_latents
-        queries = functional.pad(x.flatten(1, 2), (0, 0, 0, lacking)).unflatten(1, (-1, size))
+        queries = functional.pad(x.flatten(1, 2), (0, 0, 0, lacking)).view(len(x), -1, size, x.shape[-1])
         keys = functional.pad(projected.flatten(1, 2), (0, 0, size, size + lacking)).unfold(1, 3 * size, size)
         masks = functional.pad(attended, (size, size + lacking)).unfold(1, 3 * size, size)
         step = (seconds[1] - seconds[0]).clone()
@@ -121,7 +123,7 @@ class LatentBlock(nn.Module):
         found = self.attention(
             queries.flatten(0, 1), keys.transpose(2, 3).flatten(0, 1), masks.flatten(0, 1), own_times
         )
-        return found.unflatten(0, queries.shape[:2]).flatten(1, 2)[:, : n_steps * n_latents].reshape(x.shape)
+        return found.reshape(len(x), -1, x.shape[-1])[:, : n_steps * n_latents].reshape(x.shape)
 
 
 def neighbours(x: Tensor, reach: int) -> Tensor:

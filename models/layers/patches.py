@@ -100,7 +100,7 @@ def to_base(n_samples: int, base_samples: int, bins: bool) -> NDArray[np.float64
     ----------
     Beyer et al. 2023, FlexiViT, section 3.4.
     """
-    return np.linalg.pinv(resize_matrix(base_samples, n_samples, bins=bins))
+    return np.asarray(np.linalg.pinv(resize_matrix(base_samples, n_samples, bins=bins)), np.float64)
 
 
 @functools.lru_cache(maxsize=256)
@@ -113,7 +113,12 @@ def cut_patches(values: Tensor, n_samples: int) -> Tensor:
     """Return ``(batch, channel, patch, sample)`` of ``(batch, time, channel)``; the last patch is filled up with zeros."""
     lacking = -values.shape[1] % n_samples
     padded = torch.nn.functional.pad(values, (0, 0, 0, lacking)) if lacking else values
-    return padded.transpose(1, 2).unflatten(2, (-1, n_samples))
+    return split_last(padded.transpose(1, 2), n_samples)
+
+
+def split_last(x: Tensor, size: int) -> Tensor:
+    """Return ``(…, n, size)`` of ``(…, n * size)``."""
+    return x.reshape(*x.shape[:-1], -1, size)
 
 
 def join_patches(patches: Tensor, length: int) -> Tensor:

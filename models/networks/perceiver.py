@@ -291,8 +291,8 @@ class Perceiver(Network):
         # The sum beside the attention: a weighted mean of many channels would lose what each of them adds.
         entered = tokens.entered.transpose(1, 2).flatten(0, 1) * attended[..., None]
         summed = entered.sum(1) * attended.sum(1, keepdim=True).clamp(min=1).rsqrt()
-        values = start + read + self.pool(summed).unflatten(-1, start.shape[1:])
-        values, heard = values.unflatten(0, (batch, n_steps)), attended.any(-1).view(batch, n_steps)
+        values = start + read + self.pool(summed).view(start.shape)
+        values, heard = values.view(batch, n_steps, *values.shape[1:]), attended.any(-1).view(batch, n_steps)
         seconds = _centres(tokens, inputs.seconds)
         for block in self.blocks:
             values = block(values, heard, seconds)
@@ -321,7 +321,7 @@ class Perceiver(Network):
         offsets = torch.arange(tokens.n_samples, device=moments.device) / tokens.rate_hz - tokens.step_seconds / 2
         found = queries + self._near(self.tell, latents, queries, offsets)
         found = self.dropout(found + self.told(found))
-        return found.unflatten(0, (batch, n_steps)).flatten(1, 2)[:, : tokens.length]
+        return found.reshape(batch, -1, self.width)[:, : tokens.length]
 
     def reconstruct(self, inputs: Inputs) -> Tensor:
         """Return ``(batch, time, channel)``: values, or the rate per bin of counts."""
@@ -338,7 +338,10 @@ class Perceiver(Network):
         here = torch.zeros(queries.shape[1], device=queries.device)
         found = by_step + self._near(self.rebuild, latents, by_step, here)
         found = found + self.rebuilt(found)
-        found = found.unflatten(0, latents.heard.shape).transpose(1, 2) * (1 + self.gain_back(tokens.who))[:, :, None]
+        found = (
+            found.view(*latents.heard.shape, *found.shape[1:]).transpose(1, 2)
+            * (1 + self.gain_back(tokens.who))[:, :, None]
+        )
         base = self.back[tokens.family](found) + self.straight[tokens.family](around)
         patching = self.patching(tokens.family)
         bins = tokens.family == "spikes"

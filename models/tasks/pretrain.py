@@ -145,8 +145,9 @@ class Pretrain(Task):
         )
         if self.patch_seconds or not hasattr(self.network, "patching"):
             return max(1, round((self.patch_seconds or 2.0) * rate_hz))
-        family = self.network.identity.family_here(batch.channel_ids, batch.present)
-        return int(self.network.patching(family).n_samples(rate_hz))
+        network: Any = self.network
+        family = network.identity.family_here(batch.channel_ids, batch.present)
+        return int(network.patching(family).n_samples(rate_hz))
 
     def _hidden_region(self, batch: Batch) -> Tensor:
         """The channels of one region, that of a channel drawn among those whose region is known, ``(batch, channel)``."""
