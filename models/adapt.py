@@ -132,8 +132,8 @@ def adapt(
         if strategy == IDENTITY and not _knows_target(model, opened.spec):
             strategy = HEAD  # a new readout says nothing until it has learned
         if linear_start and getattr(task, "lagged", None) is not None:
-            given = isinstance(linear_start, LinearReadout)
-            (linear_start if given else fit_readout(task, loader.dataset, seed=seed)).apply(task)
+            given = linear_start if isinstance(linear_start, LinearReadout) else None
+            (given or fit_readout(task, loader.dataset, seed=seed)).apply(task)
         others = network.identity.own.weight[1 + len(opened.spec.vocabulary) :]
         before = others.detach().clone()
         _train(task, loader, strategy, steps, seed)

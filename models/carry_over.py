@@ -11,7 +11,7 @@ from torch import Tensor
 from neurodata.errors import NeurodataError
 from neurodata.windows.spec import Channel, DataSpec
 
-from .layers.channel_identity import SCALE_METRES, SHARED
+from .layers.channel_identity import OWN_SPREAD, SCALE_METRES, SHARED
 from .layers.patches import family_of
 from .networks.perceiver import Perceiver
 
@@ -98,6 +98,8 @@ def start_vectors(network: Perceiver, channels: Sequence[Channel]) -> Tensor:
 
     The mean over the trained channels of the same name; else the mean over those near by, weighted by distance; else
     the mean over those of the same modality; else zero. So a new animal's cells begin as what is known of such cells.
+    Those of neither name nor place get a random vector of spread `OWN_SPREAD` on top, drawn from torch's generator:
+    nothing else would tell them apart.
 
     Parameters
     ----------
@@ -106,7 +108,7 @@ def start_vectors(network: Perceiver, channels: Sequence[Channel]) -> Tensor:
     channels
         What is known of the new ones.
     """
-    own, met = network.identity.own.weight.detach()[1:], network.identity.own_met[1:]
+    own, met = network.identity.own.weight.detach()[1:], network.identity.get_buffer("own_met")[1:]
     old = network.spec.channels or (Channel(),) * len(own)
     places = torch.tensor([channel.position or (torch.nan,) * 3 for channel in old]).reshape(-1, 3).to(own)
     found = torch.zeros(len(channels), own.shape[1]).to(own)
@@ -114,7 +116,8 @@ def start_vectors(network: Perceiver, channels: Sequence[Channel]) -> Tensor:
         weights = _likeness(channel, old, places) * met
         if float(weights.sum()) > 0:
             found[row] = (weights[:, None] * own).sum(0) / weights.sum()
-    return found
+    alone = torch.tensor([[not channel.name and not channel.position] for channel in channels]).reshape(-1, 1)
+    return found + OWN_SPREAD * (alone * torch.randn(found.shape)).to(found)
 
 
 def _likeness(channel: Channel, others: Sequence[Channel], places: Tensor) -> Tensor:

@@ -67,7 +67,7 @@ class LinearReadout:
         task.lagged.requires_grad_(False)
 
 
-def fit_readout(task: Decode, dataset: WindowDataset, *, seed: int = 0) -> LinearReadout:
+def fit_readout(task: Decode, dataset: Any, *, seed: int = 0) -> LinearReadout:
     """Return a task's lagged readout as ridge or logistic regression finds it.
 
     Without it some hundred steps are spent on finding what regression finds at once. The penalty is chosen on a part of
@@ -78,7 +78,7 @@ def fit_readout(task: Decode, dataset: WindowDataset, *, seed: int = 0) -> Linea
     task
         With a lagged readout; left as it is.
     dataset
-        Labelled windows.
+        Labelled windows, a `neurodata.batches.dataset.WindowDataset`.
     seed
         Of which windows are looked at where there are more than enough.
     """
@@ -110,7 +110,7 @@ def _columns(task: Decode, batches: Sequence[Batch], n_recordings: int) -> NDArr
     for batch in batches:
         groups = task.lagged.group_ids[batch.channel_ids]
         for row, number in enumerate(batch.recording.tolist()):
-            for group in groups[row][batch.recorded[row].any(0)].unique().tolist():
+            for group in set(groups[row][batch.recorded[row].any(0)].tolist()):
                 seen.setdefault(group, set()).add(number)
     present = len({number for batch in batches for number in batch.recording.tolist()})
     return np.array(
@@ -171,11 +171,12 @@ def _values(rows: NDArray[Any], truth: NDArray[Any], held: NDArray[np.bool_], ta
     wanted = (truth - mean) / std
     scaler = StandardScaler().fit(rows)
     scaled = scaler.transform(rows).astype(np.float64)
-    products = [_products(scaled[part], wanted[part]) for part in (~held, held)]
-    tried = {alpha: _solve(*products[0], alpha) for alpha in ALPHAS}
+    among, with_wanted = _products(scaled[~held], wanted[~held])
+    tried = {alpha: _solve(among, with_wanted, alpha) for alpha in ALPHAS}
     errors = {alpha: float(np.square(scaled[held] @ weight + shift - wanted[held]).mean()) for alpha, (weight, shift) in tried.items()}  # fmt: skip
     best = min(errors, key=lambda alpha: errors[alpha])
-    weight, shift = _solve(*(one + other for one, other in zip(*products)), best)
+    more_among, more_wanted = _products(scaled[held], wanted[held])
+    weight, shift = _solve(among + more_among, with_wanted + more_wanted, best)
     return best, *_unscaled(weight.T, shift, scaler)
 
 

@@ -108,7 +108,7 @@ class ChannelIdentity(nn.Module):
         """Return ``(batch, channel, width)`` of ``(batch, channel)``."""
         named, placed, owned = (self._kept(channel_ids) for _ in range(3))
         own = channel_ids * owned
-        found = self.family(self.family_ids[channel_ids]) + self.own(own * self._is_met("own", own))
+        found: Tensor = self.family(self.family_ids[channel_ids]) + self.own(own * self._is_met("own", own))
         for what, told in zip(SHARED, (named, named, placed)):
             ids = self.get_buffer(f"{what}_ids")[channel_ids] * told
             found = found + self.get_submodule(what)(ids * self._is_met(what, ids))

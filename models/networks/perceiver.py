@@ -159,7 +159,7 @@ class Perceiver(Network):
     ) -> None:
         check_option("size", size, SIZES)
         width, depth, n_heads, token_width = SIZES[size]
-        hyperparameters = {"size": size, "n_latents": n_latents, "patch_seconds": patch_seconds, "dropout": dropout, "dropped_identity": dropped_identity}  # fmt: skip
+        hyperparameters: dict[str, int | float | str | bool] = {"size": size, "n_latents": n_latents, "patch_seconds": patch_seconds, "dropout": dropout, "dropped_identity": dropped_identity}  # fmt: skip
         super().__init__(spec, width, hyperparameters)
         if n_latents < 1 or patch_seconds < 0 or not (0 <= dropout < 1 and 0 <= dropped_identity < 1):
             raise NeurodataError(
@@ -319,7 +319,7 @@ class Perceiver(Network):
         matrix = as_like(from_base(tokens.n_samples, len(moments), tokens.family == "spikes"), moments)
         queries = (asked + matrix @ moments).expand(batch * n_steps, -1, -1)
         offsets = torch.arange(tokens.n_samples, device=moments.device) / tokens.rate_hz - tokens.step_seconds / 2
-        found = queries + self._near(self.tell, latents, queries, offsets)
+        found: Tensor = queries + self._near(self.tell, latents, queries, offsets)
         found = self.dropout(found + self.told(found))
         return found.reshape(batch, -1, self.width)[:, : tokens.length]
 
@@ -361,7 +361,8 @@ class Perceiver(Network):
         attended = attended.flatten(0, 1).repeat_interleave(self.n_latents, 1)
         times = (steps * tokens.step_seconds).repeat_interleave(self.n_latents)
         dtype = torch.float64 if queries.dtype == torch.float64 else torch.float32
-        return attention(queries, keys, attended, (offsets.to(dtype), times.to(dtype)))
+        found: Tensor = attention(queries, keys, attended, (offsets.to(dtype), times.to(dtype)))
+        return found
 
 
 def _n_entering(family: str) -> int:

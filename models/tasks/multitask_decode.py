@@ -80,9 +80,10 @@ class MultitaskDecode(Task):
         if given is not None and len(given) != sum(sizes):
             raise NeurodataError(f"{name} has {len(given)} entries for {sum(sizes)} outputs of all targets together")
         values = torch.full((sum(sizes),), default) if given is None else torch.as_tensor(given)
-        pieces = values.to(torch.get_default_dtype()).split(list(sizes))
+        values = values.to(torch.get_default_dtype())
         for place, number in enumerate(self.targets):
-            self.register_buffer(f"{name}_{place}", pieces[number].clone(), persistent=False)
+            before = sum(sizes[:number])
+            self.register_buffer(f"{name}_{place}", values[before : before + sizes[number]].clone(), persistent=False)
 
     def _decoded(self, batch: Batch, place: int) -> Tensor:
         """Logits, or standardised values, of one target, ``(batch, time, output)``."""

@@ -54,7 +54,8 @@ def describe_channels(recording: Recording, inputs: str, views: Sequence[View] =
         template = eeg_montage.positions(labels.tolist())
         places = np.where(np.isfinite(places), places, template)
         # An electrode of the system is the same on every head, also where nobody said whose.
-        called = [_of(MONTAGE, label) if known else name for label, known, name in zip(labels.tolist(), np.isfinite(template).all(1), called)]  # fmt: skip
+        known = np.isfinite(template[:, 0]).tolist()
+        called = [_of(MONTAGE, label) if on else name for label, on, name in zip(labels.tolist(), known, called)]
     return tuple(
         Channel(name, _of(species, region), modality, _place(place), counts)
         for name, region, place in zip(called, regions.tolist(), places)

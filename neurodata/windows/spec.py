@@ -59,9 +59,10 @@ class Channel:
             If a field is missing or of the wrong type, or a position is not three finite numbers.
         """
         if isinstance(fields, (list, tuple)) and len(fields) == 5:
-            *texts, position, counts = fields
-            if all(isinstance(text, str) for text in texts) and isinstance(counts, bool) and _is_place(position):
-                return cls(*texts, tuple(map(float, position)), counts)
+            name, region, modality, position, counts = fields
+            texts = all(isinstance(text, str) for text in (name, region, modality))
+            if texts and isinstance(counts, bool) and _is_place(position):
+                return cls(name, region, modality, tuple(map(float, position)), counts)
         raise NeurodataError(
             f"a channel is written as [name, region, modality, [x, y, z] or [], counts], got {str(fields)[:80]}"
         )
