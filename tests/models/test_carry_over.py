@@ -9,7 +9,9 @@ import torch
 
 from neurodata.batches.batch import Batch
 from neurodata.errors import NeurodataError
+from neurodata.models import carry_over as carry_over_module
 from neurodata.models.carry_over import carry_over, start_vectors
+from neurodata.models.layers.channel_identity import OWN_SPREAD
 from neurodata.models.network import make_inputs
 from neurodata.models.networks.perceiver import Perceiver
 from neurodata.windows.spec import BY_RECORDING, Channel, DataSpec
@@ -109,7 +111,8 @@ def _inputs(values, recorded, ids, present, seconds):
     return make_inputs(Batch(values, recorded, ids, present, seconds, nothing, ids[:, 0], ids[:, 0]))
 
 
-def test_new_channels_begin_as_the_same_name_then_near_then_kind_then_nothing(trained):
+def test_new_channels_begin_as_the_same_name_then_near_then_kind_then_nothing(trained, monkeypatch):
+    monkeypatch.setattr(carry_over_module, "OWN_SPREAD", 0.0)
     own = trained.identity.own.weight.detach()[1:]
     found = start_vectors(trained, list(NEW.values()))
     torch.testing.assert_close(found[0], (own[0] + own[2]) / 2)  # both known Cz, wherever they lie
@@ -122,13 +125,31 @@ def test_new_channels_begin_as_the_same_name_then_near_then_kind_then_nothing(tr
     assert not found[4].any()
 
 
+def test_new_channels_of_neither_name_nor_place_begin_apart_around_their_kind(trained):
+    """By torch's generator alone; what is known of others tells them apart already."""
+    own = trained.identity.own.weight.detach()[1:]
+    torch.manual_seed(1)
+    found = start_vectors(trained, [channel("", "calcium")] * 400)
+    torch.testing.assert_close(found.mean(0), own[3], rtol=0, atol=0.1)
+    assert float(found.std(0).mean()) == pytest.approx(OWN_SPREAD, rel=0.1)
+    again = start_vectors(trained, [channel("", "calcium")] * 400)
+    assert not torch.equal(again, found)
+    torch.manual_seed(1)
+    assert torch.equal(start_vectors(trained, [channel("", "calcium")] * 400), found)
+    for known in (channel("RIML", "calcium"), channel("", "eeg", (0.0, 0.0, 0.1))):
+        one, other = start_vectors(trained, [known] * 2)
+        assert torch.equal(one, other)
+    assert start_vectors(trained, []).shape == (0, 16)
+
+
 def _apart(one, other):
     return sum((a - b) ** 2 for a, b in zip(one.position, other.position)) if one.position else 1e9
 
 
 def test_channels_that_were_in_no_training_say_nothing_of_new_ones(trained):
     untrained = Perceiver(spec_of(KNOWN), size="tiny")
-    assert not start_vectors(untrained, list(NEW.values())).any()
+    told = start_vectors(untrained, [NEW["new/Cz"], NEW["new/close"], channel("AVAL", "calcium")])
+    assert not told.any()
 
 
 def test_the_trained_network_is_left_as_it_is(trained):
