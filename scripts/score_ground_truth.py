@@ -2,8 +2,9 @@
 
 ``python scripts/score_ground_truth.py OUTPUT [--quick] [--worms STORE]`` writes OUTPUT/PIECE.json after every part of a
 piece, so that an interruption keeps the rest, then OUTPUT/tables.md and OUTPUT/foundation_ground_truth.png. Cost is not
-measured again where OUTPUT/cost.json is there. ``--quick`` takes one seed and fewer steps. STORE holds ``kato_brain_2015``: worms 1 to 4 are learned from, worm 5 is left out. What came
-out, and what it means, is in docs/results/foundation_ground_truth.md.
+measured again where OUTPUT/cost.json is there. ``--quick`` takes one seed and fewer steps. STORE holds
+``kato_brain_2015``: worms 1 to 4 are learned from, worm 5 is left out. What came out, and what it means, is in
+docs/results/foundation_ground_truth.md.
 """
 
 from __future__ import annotations
@@ -78,8 +79,8 @@ class Ledger:
         print(f"{piece}: {len(joined)} rows, {self.cpu_seconds.get(piece, 0.0):.0f} s of CPU", flush=True)
 
 
-def score_seed(seed: int, ledger: Ledger, folder: Path) -> None:
-    """Pretrain on each simulated cohort, and score what has been learned."""
+def score_seed(seed: int, ledger: Ledger, folder: Path, worms: Path | None) -> None:
+    """Pretrain on each simulated cohort, and score what has been learned; real worms with the first seed only."""
     learned: dict[str, tuple[Cohort, Any]] = {}
     for name, kind in KINDS.items():
         with ledger.timing("pretrain"):
@@ -92,6 +93,8 @@ def score_seed(seed: int, ledger: Ledger, folder: Path) -> None:
             masked = score_masked(cohort, {PRETRAINED: learned[name][1]}, seed)
         ledger.add("masked", masked)
     score_unseen(*learned["worms"], seed, ledger)
+    if worms and seed == ledger.settings.seeds[0]:
+        score_real_worm(worms, ledger, folder)
     with ledger.timing("names"):
         named = score_names(*learned["worms"], seed)
     ledger.add("names", named)
@@ -134,9 +137,7 @@ def main() -> None:
         ledger.add("cost", cost)
     with tempfile.TemporaryDirectory(prefix="neurodata-ground-truth-") as folder:
         for seed in ledger.settings.seeds:
-            score_seed(seed, ledger, Path(folder))
-        if given.worms:
-            score_real_worm(given.worms, ledger, Path(folder))
+            score_seed(seed, ledger, Path(folder), given.worms)
     pieces = read_pieces(given.output)
     (given.output / "tables.md").write_text(render(pieces), encoding="utf-8")
     draw(pieces, given.output / "foundation_ground_truth.png")
