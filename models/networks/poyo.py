@@ -22,9 +22,10 @@ class Poyo(Network):
     """Perceiver over events, after POYO: it costs what happens, not how many units there are nor how fine the bins.
 
     Every visible value that is not zero is a token: who (a vector per channel id) and how much (the value and the logarithm
-    of its size, by weights of all channels and of its own); when enters as rotary time in seconds. Learned latents, the same at every tick of a clock,
-    read the tokens and speak with each other; a question at a time, and for a unit, reads the latents. Counts should come
-    unscaled (``scaling="none"``), so that an empty bin is 0 and no token; scaled values are tokens wherever they are seen.
+    of its size, by weights of all channels and of its own); when enters as rotary time in seconds. Learned latents, the
+    same at every tick of a clock, read the tokens and speak with each other; a question at a time, and for a unit, reads
+    the latents. Counts should come unscaled (``scaling="none"``), so that an empty bin is 0 and no token; scaled values
+    are tokens wherever they are seen.
 
     ``features``: one question at every sample, ``(batch, time, width)``. ``reconstruct``: one question per sample and
     channel, ``(batch, time, channel)``, which takes memory for ``time * channel`` vectors a window.

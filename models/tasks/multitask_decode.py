@@ -98,7 +98,7 @@ class MultitaskDecode(Task):
 
     def loss(self, batch: Batches) -> Tensor:
         """Return the mean over targets of each one's loss."""
-        batches = (batch,) if isinstance(batch, Batch) else batch
+        batches = self._of_each_source(batch)
         return torch.stack([self._loss(batches[number], place) for place, number in enumerate(self.targets)]).mean()
 
     def _loss(self, batch: Batch, place: int) -> Tensor:
@@ -117,10 +117,20 @@ class MultitaskDecode(Task):
 
     def predict_step(self, batch: Batches, batch_index: int) -> Tensor | tuple[Tensor | None, ...]:
         """Return class probabilities or values in the target's units, ``(batch, time, output)``; of a mixture for each source."""
+        batches = self._of_each_source(batch)
         if isinstance(batch, Batch):
             return self.predict_target(batch, 0)
         places = {number: place for place, number in enumerate(self.targets)}
-        return tuple(self.predict_target(one, places[number]) if number in places else None for number, one in enumerate(batch))  # fmt: skip
+        return tuple(self.predict_target(one, places[number]) if number in places else None for number, one in enumerate(batches))  # fmt: skip
+
+    def _of_each_source(self, batch: Batches) -> tuple[Batch, ...]:
+        batches = (batch,) if isinstance(batch, Batch) else batch
+        if len(batches) != len(self.parts):
+            raise NeurodataError(
+                f"a batch of each of the {len(self.parts)} sources is decoded, in the mixture's order; got {len(batches)} "
+                "(of a single source decode by predict_target)"
+            )
+        return batches
 
     def predict_target(self, batch: Batch, place: int) -> Tensor:
         """Return what `predict_step` does, of one source's batch and the target at a place among the targets."""

@@ -30,6 +30,9 @@ class MixtureLoader:
         Source → the mixture's number of each of its channel ids, int64 ``(channel id,)``.
     """
 
+    batch_sampler = None
+    """Lightning asks whether batches are shuffled; the loaders' own orders know."""
+
     def __init__(self, loaders: Mapping[str, WindowLoader], numbers: Mapping[str, Tensor]) -> None:
         self.loaders, self.numbers = dict(loaders), dict(numbers)
 

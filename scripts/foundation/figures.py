@@ -20,6 +20,8 @@ from .tables import NAMES
 _COLOURS = dict(zip(STRATEGIES, ("#7f7f7f", "#88ccee", "#4477aa", "#aa3377")))
 _NETWORK, _CLASSICAL, _CHANCE = "#228833", "#222222", "#bbbbbb"
 _NETWORKS = ("gru", "eegnet")
+_LOWEST_R2 = -0.1
+"""R² has no lower end; what lies below is written at the panel's foot."""
 
 
 def write_figure(path: Path, scored: pd.DataFrame) -> None:
@@ -59,8 +61,17 @@ def _draw_row(axis: Axes, own: pd.DataFrame, name: str) -> None:
     published = own[own["predictor"] == "gru_published"]
     if len(published):
         axis.plot([len(SHARES) - 1], published["value"], "*", color=_NETWORK, label="GRU, published recipe")
+    if row.metric == "r2":
+        _cut_off(axis, own)
     for place, predictor in enumerate(STRATEGIES):
         _draw_points(axis, own[(own["predictor"] == predictor) & (own["role"] == MODEL)], predictor, place)
+
+
+def _cut_off(axis: Axes, own: pd.DataFrame) -> None:
+    axis.set_ylim(bottom=_LOWEST_R2 - 0.05)
+    for line in own[own["value"] < _LOWEST_R2].itertuples():
+        told = f"{NAMES[str(line.predictor)].partition(',')[0]} {line.value:.1f}"
+        axis.annotate(told, (SHARES.index(float(line.share)), _LOWEST_R2), ha="center", fontsize=7, color=_NETWORK)
 
 
 def _draw_line(axis: Axes, own: pd.DataFrame, colour: str, label: str, style: str) -> None:
