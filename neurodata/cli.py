@@ -274,14 +274,8 @@ def train(
         store = store.select(**settings.select) if settings.select else store
         if not len(store):
             raise NeurodataError(f"no recording of {settings.store!r} is chosen by {settings.select}")
-    folder = train_run(
-        store,
-        rule,
-        settings.recipe,
-        runs / settings.name,
-        command=f"neurodata train {config} {' '.join(changes or [])}".strip(),
-        resume=resume,
-    )
+    command = f"neurodata train {config} {' '.join(changes or [])}".strip()
+    folder = train_run(store, rule, settings.recipe, runs / settings.name, command=command, resume=resume)
     (folder / "config.yaml").write_text(
         yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False), encoding="utf-8"
     )

@@ -34,8 +34,8 @@ def make_periods(head_width: int, shortest_seconds: float, longest_seconds: floa
 class TimedAttention(nn.Module):
     """Multi-head attention that knows differences of time only, and may rest.
 
-    Queries, keys and values are turned by their times and the result is turned back by the query's, so that what is read
-    holds how long ago it was. Beside all tokens lies a key of zeros with a value of zeros: with nothing to look at the
+    Queries, keys and values are turned by their times and the result is turned back by the query's, so that what is
+    read holds how long ago it was. Beside all tokens lies a key of zeros with a value of zeros: with nothing to look at the
     result is 0, and how much there was is not lost in a mean.
 
     Parameters
@@ -112,7 +112,7 @@ class TimedBlock(nn.Module):
         seen_seconds: Tensor | None = None,
         attended: Tensor | None = None,
     ) -> Tensor:
-        """Return ``(batch, token, width)``; parameters as for `TimedAttention`, and where none is ``seen`` ``x`` sees itself."""
+        """Return ``(batch, token, width)``; as `TimedAttention`, and where nothing is ``seen``, ``x`` sees itself."""
         asking = self.norms[0](x)
         if seen is None or seen_seconds is None:
             seen, seen_seconds = asking, seconds

@@ -30,11 +30,11 @@ class EEGNet(Network):
     feature and each filtered signal before it is pooled, ``(batch, time, channel)``.
 
     What differs from the paper: features are wanted at every sample, so pooled maps are interpolated back to the rate
-    instead of being flattened into a classifier; they change no faster than the second pool. Spatial filters come before
-    the kernels, which gives the same as both are linear and takes F1·D convolutions instead of F1 per channel; the batch
-    norm between the two is left out, as it is one scale and one shift per kernel, which the next one undoes. A filter's
-    length (over the whole vocabulary) is held by dividing by it, not by clipping after a step, so that it holds under any
-    optimiser. As in the paper, batch norm lets the windows of a batch see each other in training, and never afterwards.
+    instead of being flattened into a classifier; they change no faster than the second pool. Spatial filters come
+    before the kernels, which gives the same as both are linear and takes F1·D convolutions instead of F1 per channel;
+    the batch norm between the two is left out, as it is one scale and one shift per kernel, which the next one undoes.
+    A filter's length (over the whole vocabulary) is held by dividing by it, not by clipping after a step, so that it
+    holds under any optimiser. As in the paper, batch norm lets the windows of a batch see each other in training, and never afterwards.
 
     Parameters
     ----------

@@ -28,6 +28,7 @@ from ..layers.patches import (
     to_base,
 )
 from ..layers.running_scale import RunningScale
+from ..layers.tokens import Tokens, around_patches, n_around, n_entering, rate_of, step_centres
 from ..losses import LARGEST_LOG_RATE
 from ..network import Inputs, Network
 
@@ -51,44 +52,6 @@ SIZES = {
 
 NEAR_STEPS = 1
 """Grid steps before and after its own that a query reads; what is further away, latents have told each other."""
-
-
-class Tokens(NamedTuple):
-    """A window as the encoder takes it in.
-
-    Parameters
-    ----------
-    content
-        Token of each channel and patch, ``(batch, channel, patch, token_width)``.
-    entered
-        What its values alone make of it, 0 where they are, the same shape.
-    attended
-        Whether a token holds anything visible, bool ``(batch, channel, patch)``.
-    who
-        Identity of each channel, ``(batch, channel, token_width)``.
-    base
-        Each patch at the base rate, 0 where not visible, ``(batch, channel, patch, base_samples)``.
-    family, rate_hz, n_samples, length
-        Kind of recording, its rate, samples per patch, and of the window.
-    is_count
-        Whether a channel's values are counts, bool ``(batch, channel)``.
-    """
-
-    content: Tensor
-    entered: Tensor
-    attended: Tensor
-    who: Tensor
-    base: Tensor
-    family: str
-    rate_hz: float
-    n_samples: int
-    length: int
-    is_count: Tensor
-
-    @property
-    def step_seconds(self) -> float:
-        """Length of a patch, the step of the latents' grid."""
-        return self.n_samples / self.rate_hz
 
 
 class Latents(NamedTuple):
@@ -176,7 +139,7 @@ class Perceiver(Network):
         here = {family_of(channel.modality) for channel in spec.channels} or {FAMILIES[0]}
         self.families = tuple(family for family in FAMILIES if family in here)
         self.enter = nn.ModuleDict(
-            {name: nn.Linear(_n_entering(name), token_width, bias=False) for name in self.families}
+            {name: nn.Linear(n_entering(name), token_width, bias=False) for name in self.families}
         )
         self.gain, self.gain_back = (nn.Linear(token_width, token_width) for _ in range(2))
         for gain in (self.gain, self.gain_back):
@@ -197,13 +160,13 @@ class Perceiver(Network):
         self.told = nn.Sequential(
             nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
         )
-        self.around = nn.ModuleDict({name: nn.Linear(_n_around(name), token_width) for name in self.families})
+        self.around = nn.ModuleDict({name: nn.Linear(n_around(name), token_width) for name in self.families})
         self.rebuild = CrossAttention(token_width, width, width, n_heads)
         self.rebuilt = nn.Sequential(nn.LayerNorm(token_width), nn.Linear(token_width, 2 * token_width), nn.GELU(), nn.Linear(2 * token_width, token_width))  # fmt: skip
         self.back = nn.ModuleDict(
             {name: nn.Linear(token_width, PATCHINGS[name].base_samples) for name in self.families}
         )
-        self.straight = nn.ModuleDict({name: nn.Linear(_n_around(name), PATCHINGS[name].base_samples) for name in self.families})  # fmt: skip
+        self.straight = nn.ModuleDict({name: nn.Linear(n_around(name), PATCHINGS[name].base_samples) for name in self.families})  # fmt: skip
         for layer in (*self.back.values(), *self.straight.values()):
             nn.init.zeros_(layer.weight)  # type: ignore[arg-type]
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
@@ -236,7 +199,7 @@ class Perceiver(Network):
                 f"the network was built for {', '.join(self.families)} recordings, the batch is of the family {family!r}; "
                 "adapt the network to the new recordings first (nd.adapt)"
             )
-        patching, rate_hz, length = self.patching(family), _rate_of(inputs, self.spec), inputs.values.shape[1]
+        patching, rate_hz, length = self.patching(family), rate_of(inputs, self.spec), inputs.values.shape[1]
         n_samples = min(patching.n_samples(rate_hz), length)
         is_count = self.identity.is_count[inputs.channel_ids]
         values = inputs.values
@@ -293,7 +256,7 @@ class Perceiver(Network):
         summed = entered.sum(1) * attended.sum(1, keepdim=True).clamp(min=1).rsqrt()
         values = start + read + self.pool(summed).view(start.shape)
         values, heard = values.view(batch, n_steps, *values.shape[1:]), attended.any(-1).view(batch, n_steps)
-        seconds = _centres(tokens, inputs.seconds)
+        seconds = step_centres(tokens, inputs.seconds)
         for block in self.blocks:
             values = block(values, heard, seconds)
         return Latents(self.norm(values), heard, tokens)
@@ -332,7 +295,7 @@ class Perceiver(Network):
     def predict(self, latents: Latents) -> Tensor:
         """Return values, or the logarithm of the rate per bin of counts, ``(batch, time, channel)``."""
         tokens = latents.tokens
-        around = _around(tokens)
+        around = around_patches(tokens)
         queries = tokens.who[:, :, None] + self.around[tokens.family](around)
         by_step = queries.transpose(1, 2).flatten(0, 1)
         here = torch.zeros(queries.shape[1], device=queries.device)
@@ -363,46 +326,3 @@ class Perceiver(Network):
         dtype = torch.float64 if queries.dtype == torch.float64 else torch.float32
         found: Tensor = attention(queries, keys, attended, (offsets.to(dtype), times.to(dtype)))
         return found
-
-
-def _n_entering(family: str) -> int:
-    """Samples of a patch, and the frequencies of an electrical one."""
-    n_samples = PATCHINGS[family].base_samples
-    return n_samples + n_samples // 2 if family == "electrical" else n_samples
-
-
-def _n_around(family: str) -> int:
-    return 4 * PATCHINGS[family].base_samples + 2
-
-
-def _around(tokens: Tokens) -> Tensor:
-    """Each channel's last visible patch before and next one after every patch, ``(batch, channel, patch, feature)``.
-
-    Each stands there as it is and divided by how many patches away it is; then whether there is one.
-    """
-    n_steps = tokens.attended.shape[-1]
-    place = torch.arange(n_steps, device=tokens.base.device)
-    last = torch.where(tokens.attended, place, -1).cummax(-1).values
-    last = functional.pad(last, (1, 0), value=-1)[..., :n_steps]
-    after = torch.where(tokens.attended, place, n_steps).flip(-1).cummin(-1).values.flip(-1)
-    after = functional.pad(after, (0, 1), value=n_steps)[..., 1:]
-    parts = []
-    for found, there in ((last, last >= 0), (after, after < n_steps)):
-        index = found.clamp(0, n_steps - 1)[..., None].expand_as(tokens.base)
-        patch = tokens.base.gather(2, index) * there[..., None]
-        distance = (found - place).abs().clamp(min=1).to(patch.dtype)
-        parts += [patch, patch / distance[..., None], there[..., None].to(patch.dtype)]
-    return torch.cat(parts, -1)
-
-
-def _rate_of(inputs: Inputs, spec: DataSpec) -> float:
-    """Samples per second of a batch, by its own clock."""
-    if len(inputs.seconds) < 2:
-        return spec.rate_hz
-    return (len(inputs.seconds) - 1) / float(inputs.seconds[-1] - inputs.seconds[0])
-
-
-def _centres(tokens: Tokens, seconds: Tensor) -> Tensor:
-    """Time of each step's middle, ``(step,)``."""
-    n_steps = tokens.content.shape[2]
-    return (torch.arange(n_steps, device=seconds.device, dtype=seconds.dtype) + 0.5) * tokens.step_seconds + seconds[0]

@@ -14,25 +14,25 @@ from ..layers.timed_attention import TimedBlock, make_periods
 from ..network import Inputs, Network
 
 START = 0.1
-"""Spread, before training, of latents, of questions, and of the weights of how much. They are small beside who a token is
-of: with a spread of 1 some runs decoded one of two directions from tuned neurons after 160 steps, with 0.1 all did both."""
+"""Spread, before training, of latents, questions and the weights of how much: small beside who a token is of. With a spread
+of 1 some runs decoded one of two directions from tuned neurons after 160 steps; with 0.1 all decoded both."""
 
 
 class Poyo(Network):
     """Perceiver over events, after POYO: it costs what happens, not how many units there are nor how fine the bins.
 
-    Every visible value that is not zero is a token: who (a vector per channel id) and how much (the value and the logarithm
-    of its size, by weights of all channels and of its own); when enters as rotary time in seconds. Learned latents, the
-    same at every tick of a clock, read the tokens and speak with each other; a question at a time, and for a unit, reads
-    the latents. Counts should come unscaled (``scaling="none"``), so that an empty bin is 0 and no token; scaled values
+    Every visible value that is not zero is a token: who (a vector per channel id) and how much (the value and the
+    logarithm of its size, by weights of all channels and of its own); when enters as rotary time in seconds. Learned
+    latents, the same at every tick of a clock, read the tokens and speak with each other; a question at a time, and for
+    a unit, reads the latents. Counts should come unscaled (``scaling="none"``), so that an empty bin is 0 and no token; scaled values
     are tokens wherever they are seen.
 
     ``features``: one question at every sample, ``(batch, time, width)``. ``reconstruct``: one question per sample and
     channel, ``(batch, time, channel)``, which takes memory for ``time * channel`` vectors a window.
 
     What surprises: a hidden bin looks like one in which nothing happened. What differs from the paper: bins stand for
-    spike times, several spikes in a bin are one token that says how many, no tokens mark a unit's start and end (attention
-    may rest instead, see `TimedAttention`), sessions have no vector of their own, and sizes are small.
+    spike times, several spikes in a bin are one token that says how many, no tokens mark a unit's start and end
+    (attention may rest instead, see `TimedAttention`), sessions have no vector of their own, and sizes are small.
 
     Parameters
     ----------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -74,7 +75,7 @@ def _simulate(name: str, what: str, store: Path) -> None:
             nd.write_kato_layout(worms, raw)
             nd.convert("kato_brain_2015", raw, converted)
         else:
-            module = __import__(f"neurodata.simulate.{what}", fromlist=["write_raw"])
+            module = importlib.import_module(f"neurodata.simulate.{what}")
             module.write_raw(raw, recordings=SIMULATED_RECORDINGS, seconds=SIMULATED_SECONDS, seed=SIMULATED_SEED)
             nd.convert("auto", raw, converted)
         for recording in nd.open_store(converted):

