@@ -1,6 +1,6 @@
 """What the encoder makes of recordings whose truth is known: masked prediction, names, sites, few labels, cost.
 
-``python scripts/score_ground_truth.py OUTPUT [--quick] [--worms STORE]`` writes OUTPUT/PIECE.json after every part of a
+``python scripts/score_ground_truth.py OUTPUT [--quick] [--worms STORE] [--render]`` writes OUTPUT/PIECE.json after every part of a
 piece, so that an interruption keeps the rest, then OUTPUT/tables.md and OUTPUT/foundation_ground_truth.png. Cost is not
 measured again where OUTPUT/cost.json is there. ``--quick`` takes one seed and fewer steps. STORE holds
 ``kato_brain_2015``: worms 1 to 4 are learned from, worm 5 is left out. What came out, and what it means, is in
@@ -121,23 +121,29 @@ def score_real_worm(store: Path, ledger: Ledger, folder: Path) -> None:
     score_unseen(cohort, task, seed, ledger)
 
 
-def main() -> None:
-    """Score all pieces, and render what was found."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("output", type=Path)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--worms", type=Path)
-    given = parser.parse_args()
-    given.output.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(1)
-    ledger = Ledger(given.output, QUICK if given.quick else Settings())
-    if not (given.output / "cost.json").exists():
+def score_all(ledger: Ledger, worms: Path | None) -> None:
+    """Score all pieces."""
+    if not (ledger.output / "cost.json").exists():
         with ledger.timing("cost"):
             cost = score_cost()
         ledger.add("cost", cost)
     with tempfile.TemporaryDirectory(prefix="neurodata-ground-truth-") as folder:
         for seed in ledger.settings.seeds:
-            score_seed(seed, ledger, Path(folder), given.worms)
+            score_seed(seed, ledger, Path(folder), worms)
+
+
+def main() -> None:
+    """Score and render."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--worms", type=Path)
+    parser.add_argument("--render", action="store_true", help="compute nothing, render what OUTPUT has")
+    given = parser.parse_args()
+    given.output.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)
+    if not given.render:
+        score_all(Ledger(given.output, QUICK if given.quick else Settings()), given.worms)
     pieces = read_pieces(given.output)
     (given.output / "tables.md").write_text(render(pieces), encoding="utf-8")
     draw(pieces, given.output / "foundation_ground_truth.png")

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from sklearn.metrics import roc_auc_score
 
-from .sites import auc
 from .tables import Pieces, interval
 
 
@@ -39,8 +39,11 @@ def _cost(axis: Any, rows: pd.DataFrame) -> None:
 
 
 def _sites(axis: Any, rows: pd.DataFrame) -> None:
-    found = {f"{m}, {r.split(' (')[1][:-1]}": auc(own) for (m, r), own in rows.groupby(["modality", "resizing"], sort=False)}  # fmt: skip
-    _bars(axis, list(found), list(found.values()), [str(name).partition(", ")[2] for name in found])
+    found = [
+        (f"{modality}: {how}", float(roc_auc_score(own["site"], own["said"])), how)
+        for (modality, how), own in rows.groupby(["modality", "resizing"], sort=False)
+    ]
+    _bars(axis, [n for n, _, _ in found], [(v, np.nan, np.nan) for _, v, _ in found], [h for _, _, h in found])
     axis.axvline(0.6, color="grey", ls="--")
     axis.axvline(0.5, color="grey", ls=":")
     axis.set(title="sampling-rate site told from tokens", xlabel="AUC (chance 0.5)", xlim=(0.3, 1))
