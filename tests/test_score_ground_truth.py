@@ -106,7 +106,7 @@ def test_ridge_tells_a_hidden_channel_that_is_a_sum_of_others(truth):
 @pytest.mark.parametrize(("said", "explained"), [pytest.param(1.0, 1.0, id="perfect"), pytest.param(0.0, 0.0, id="the mean")])  # fmt: skip
 def test_explained_is_one_for_the_truth_and_zero_for_the_mean(truth, said, explained):
     values = np.random.default_rng(1).normal(size=500)
-    wrong, of = truth.prediction._errors(values, said * values, np.zeros(500), counts=False)
+    wrong, of = map(np.atleast_1d, truth.prediction._errors(values, said * values, np.zeros(500), counts=False))
     assert truth.prediction.Score(wrong, of).explained == pytest.approx(explained)
 
 
