@@ -107,7 +107,9 @@ class MultitaskDecode(Task):
         decoded = self._decoded(batch, place)
         if self._part(place).target_kind == CLASS:
             return balanced_cross_entropy(
-                decoded, batch.target, class_weights(self.get_buffer(f"class_counts_{place}"))
+                decoded,
+                batch.target,
+                class_weights(self.get_buffer(f"class_counts_{place}")).to(self.heads[place].weight),
             )
         mean, std = (self.get_buffer(f"output_{what}_{place}") for what in ("mean", "std"))
         return masked_mse(decoded, (batch.target - mean) / std, torch.isfinite(batch.target))

@@ -27,7 +27,7 @@ def eeg_spec():
 
 
 def test_sizes_at_128_hz_are_the_paper_s(eeg_spec):
-    """Table 2 for EEGNet-8,2 with C = 8 and C id rows more for the unknown channel."""
+    """Table 2, EEGNet-8,2 with C = 8 channels; the filters have a row more, for the unknown channel."""
     network = make_network("eegnet", eeg_spec, {})
     assert network.temporal.weight.shape == (8, 1, 64)
     assert network.spatial.weight.shape == (N_CHANNELS + 1, 2 * 8)
@@ -110,7 +110,8 @@ def test_what_happens_at_a_time_shows_in_the_features_of_that_time(eeg_spec, bat
     louder = batch.values.clone()
     louder[:, 120:136] += 5
     with torch.no_grad():
-        moved = (network.features(make_inputs(batch._replace(values=louder))) - network.features(make_inputs(batch))).norm(dim=-1).mean(0)  # fmt: skip
+        plain, other = (network.features(make_inputs(b)) for b in (batch, batch._replace(values=louder)))
+    moved = (other - plain).norm(dim=-1).mean(0)
     assert 100 < int(moved.argmax()) < 156
     assert float(moved[:16].max()) < 1e-5 < 1e-2 < float(moved.max())
     assert moved.diff().abs().max() < 0.1 * moved.max()  # interpolated, not in steps

@@ -1,4 +1,4 @@
-"""What only poyo promises: tokens are events, time is in seconds, and sessions without a unit in common are one problem."""
+"""What only poyo promises: tokens are events, time is in seconds, sessions without a common unit are one problem."""
 
 from __future__ import annotations
 
@@ -142,7 +142,10 @@ def test_values_are_turned_back_to_the_time_of_the_question():
     layer, periods = TimedAttention(16, 2).requires_grad_(False), make_periods(8, 0.1, 4.0)
     layer.to_query.weight.zero_()
     tokens, one = torch.randn(1, 1, 16), torch.ones(1, 1, dtype=torch.bool)
-    ask = lambda at, when: layer(torch.randn(1, 1, 16), torch.tensor([at]), periods, tokens, torch.tensor([when]), one)  # noqa: E731
+
+    def ask(at, when):
+        return layer(torch.randn(1, 1, 16), torch.tensor([at]), periods, tokens, torch.tensor([when]), one)
+
     torch.testing.assert_close(ask(1.3, 1.0), ask(9.3, 9.0), rtol=0, atol=1e-5)
     assert (ask(1.3, 1.0) - ask(1.6, 1.0)).abs().max() > 1e-2
 
@@ -162,7 +165,7 @@ def test_half_of_a_head_is_turned_and_half_is_timeless():
 
 
 def reaching(n_windows, seed, n_samples=20, n_units=12):
-    """Two sessions of disjoint units, each unit with its direction of a smooth 2-D velocity: bins of 50 ms, about 12 Hz."""
+    """Two sessions of disjoint units, each tuned to a direction of a smooth 2-D velocity; bins of 50 ms, about 12 Hz."""
     generator = torch.Generator().manual_seed(seed)
     session = torch.arange(n_windows) % 2
     angle = (torch.arange(n_units) * torch.tensor([[5], [7]]) + torch.tensor([[0], [3]])) * (2 * torch.pi / n_units)

@@ -23,6 +23,7 @@ def data(worms):
 STILL = {
     "decode": {"dropped_channels": 0.0, "gain": 0.0, "offset": 0.0, "noise": 0.0},
     "forecast": {"dropped_channels": 0.0},
+    "multitask_decode": {"dropped_channels": 0.0, "gain": 0.0, "offset": 0.0, "noise": 0.0},
 }
 """Nothing that torch draws: it draws other numbers in double precision."""
 
