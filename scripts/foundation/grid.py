@@ -16,7 +16,7 @@ STRATEGIES = {SCRATCH: "full", "pretrained_head": "head", "pretrained_lora": "lo
 """Predictor with the encoder → what of it is trained."""
 
 LEARNING_RATES = {SCRATCH: 2e-3, "pretrained_head": 5e-3, "pretrained_lora": 3e-3, "pretrained_full": 2e-3}
-"""Fixed beforehand, and for all rows; half of it beside a linear readout, which leaves little to learn."""
+"""The same for all rows, from the development stretches told of in docs/results/foundation.md; half of it beside a linear readout, which leaves little to learn."""
 
 NETWORK_RATE = 3e-3
 """Of the GRU and EEGNet, as in docs/results/modalities.md."""
