@@ -69,9 +69,10 @@ def _draw_row(axis: Axes, own: pd.DataFrame, name: str) -> None:
 
 def _cut_off(axis: Axes, own: pd.DataFrame) -> None:
     axis.set_ylim(bottom=_LOWEST_R2 - 0.05)
-    for line in own[own["value"] < _LOWEST_R2].itertuples():
-        told = f"{NAMES[str(line.predictor)].partition(',')[0]} {line.value:.1f}"
-        axis.annotate(told, (SHARES.index(float(line.share)), _LOWEST_R2), ha="center", fontsize=7, color=_NETWORK)
+    for share, lines in own[own["value"] < _LOWEST_R2].groupby("share"):
+        told = "\n".join(f"{NAMES[str(line.predictor)]} {line.value:.1f}" for line in lines.itertuples())
+        place = (SHARES.index(float(str(share))) + 0.12, _LOWEST_R2 - 0.04)
+        axis.annotate(told, place, ha="left", va="bottom", fontsize=6.5, color="dimgray")
 
 
 def _draw_line(axis: Axes, own: pd.DataFrame, colour: str, label: str, style: str) -> None:
