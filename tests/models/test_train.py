@@ -170,3 +170,10 @@ def _without_dropout(task):
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
     return task
+
+
+def test_the_moving_average_is_of_weights_and_leaves_ids_alone(data):
+    task = small_task("decode", "transformer", data.spec)
+    ids = task.network.group_ids.clone()
+    fit(task, data.train_dataloader(), steps=12, seed=0, average_decay=0.95)  # of which whole numbers come out one less
+    assert torch.equal(task.network.group_ids, ids)
