@@ -109,7 +109,7 @@ class MultitaskDecode(Task):
             return balanced_cross_entropy(
                 decoded,
                 batch.target,
-                class_weights(self.get_buffer(f"class_counts_{place}")).to(self.heads[place].weight),
+                class_weights(self.get_buffer(f"class_counts_{place}")).to(self.heads[place].get_parameter("weight")),
             )
         mean, std = (self.get_buffer(f"output_{what}_{place}") for what in ("mean", "std"))
         return masked_mse(decoded, (batch.target - mean) / std, torch.isfinite(batch.target))
