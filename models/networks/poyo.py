@@ -68,7 +68,7 @@ class Poyo(Network):
         width: int = 64,
         n_layers: int = 2,
         n_heads: int = 2,
-        n_latents: int = 4,
+        n_latents: int = 8,
         latent_seconds: float = 0.125,
         most_ticks: int = 32,
         dropout: float = 0.1,

@@ -23,7 +23,7 @@ TASKS = [name for name in list_entries("tasks") if issubclass(read_entry("tasks"
 SMALL = {
     "transformer": {"token_width": 16, "n_heads": 2, "n_layers": 2, "patch_samples": 3, "width": 12, "pooled_width": 8},
     "perceiver": {"size": "tiny", "dropped_identity": 0.0},
-    "poyo": {"width": 32, "n_heads": 2, "n_layers": 1},
+    "poyo": {"width": 16, "n_heads": 1, "n_layers": 1},
 }
 """Smaller than the defaults, so that the tests are quick; other networks are small already."""
 
